@@ -1,0 +1,37 @@
+# Each target sets up .venv from requirements.lock first, if it is missing or older than the lock.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock
+PYTHON ?= python3
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+VENV := .venv
+READY := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## certify the default run (config/config.yaml), then print its summary
+	snakemake --cores $(CORES) --quiet rules
+	@python workflow/scripts/show_summary.py results/summary.csv
+
+test: $(READY)  ## run every test
+	python -m pytest
+
+lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal \
+	    --generate-hashes --no-emit-index-url --group dev pyproject.toml --output-file requirements.lock
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "certbd needs Python 3.11 or newer with venv: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	VIRTUAL_ENV=$(VENV) $(VENV)/bin/uv pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $@

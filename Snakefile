@@ -1,0 +1,44 @@
+"""certbd: certified predictions for a training set that may be poisoned.
+
+The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate.
+`snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
+experiments; `snakemake --cores N figures` redraws the figures from cached results.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.8")
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/poison.smk"
+include: "workflow/rules/sigma.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/votes.smk"
+include: "workflow/rules/certify.smk"
+include: "workflow/rules/aggregate.smk"
+
+
+localrules:
+    all,
+    figures,
+
+
+rule all:
+    default_target: True
+    input:
+        "results/summary.csv",
+        "results/curves.csv",
+        FIGURES,
+
+
+rule figures:
+    input:
+        FIGURES,

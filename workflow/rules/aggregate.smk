@@ -1,0 +1,156 @@
+"""Stage aggregate, without torch. From: all tables of certificates. To: results/summary.csv (a row an
+experiment), results/curves.csv (certified accuracy against radius) and results/figures/.
+"""
+
+ATTACKED = list(
+    dict.fromkeys(
+        run.dataset for run in RUNS if CONFIG.attacks[run.attack]["kind"] != "none"
+    )
+)
+SEARCHED = [run for run in RUNS if run.defense == "cert_ssb"]
+CURVE_FIGURES = list(
+    dict.fromkeys(
+        (run.dataset, certificate)
+        for run in RUNS
+        for certificate in ("trigger", "joint", "paper")
+        if certificate != "paper" or run.defense in ("rab", "cert_ssb")
+    )
+)
+CURVE_FILES = [
+    f"results/figures/{dataset}/certified_accuracy_{certificate}.svg"
+    for dataset, certificate in CURVE_FIGURES
+]
+SIGMA_FILES = [
+    f"results/figures/{dataset}/sigma_distribution.svg"
+    for dataset in dict.fromkeys(run.dataset for run in SEARCHED)
+]
+SUCCESS_FILES = [
+    f"results/figures/{dataset}/attack_success.svg" for dataset in ATTACKED
+]
+FIGURES = CURVE_FILES + SIGMA_FILES + SUCCESS_FILES
+
+
+rule make_summary:
+    """Needs every experiment's certificates; makes the summary and the curves."""
+    input:
+        certificates=[path_of(*row) for row in CONFIG.rows],
+        undefended=[
+            f"{UNDEFENDED}/predictions.parquet".format(
+                **run._asdict() | {"learner": CONFIG.undefended}
+            )
+            for run, certification in CONFIG.rows
+        ],
+    output:
+        summary=report(
+            "results/summary.csv",
+            caption="../report/summary.rst",
+            category="Summary",
+        ),
+        curves=report(
+            "results/curves.csv", caption="../report/curves.rst", category="Summary"
+        ),
+    log:
+        "results/logs/make_summary.log",
+    benchmark:
+        "results/benchmarks/make_summary.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings={
+            "rows": [
+                run._asdict()
+                | certification._asdict()
+                | ATTACK_SLICES[run.dataset, run.attack]
+                for run, certification in CONFIG.rows
+            ],
+            "grids": dict(CONFIG.curves),
+        },
+        code=code("make_summary.py"),
+    script:
+        "../scripts/make_summary.py"
+
+
+rule plot_certified_accuracy:
+    """Needs the curves; makes certified accuracy against radius."""
+    input:
+        summary="results/summary.csv",
+        curves="results/curves.csv",
+    output:
+        figures=report(
+            CURVE_FILES,
+            caption="../report/certified_accuracy.rst",
+            category="Certified accuracy",
+        ),
+    log:
+        "results/logs/plot_certified_accuracy.log",
+    benchmark:
+        "results/benchmarks/plot_certified_accuracy.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings={"figures": CURVE_FIGURES},
+        code=code("plot_certified_accuracy.py"),
+    script:
+        "../scripts/plot_certified_accuracy.py"
+
+
+rule plot_sigma_distribution:
+    """Needs the noise that cert_ssb optimised; makes its distribution."""
+    input:
+        sigma=[f"{RUN}/sigma.parquet".format(**run._asdict()) for run in SEARCHED],
+    output:
+        figures=report(
+            SIGMA_FILES,
+            caption="../report/sigma_distribution.rst",
+            category="Noise",
+        ),
+    log:
+        "results/logs/plot_sigma_distribution.log",
+    benchmark:
+        "results/benchmarks/plot_sigma_distribution.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings={"runs": [run._asdict() for run in SEARCHED]},
+        code=code("plot_sigma_distribution.py"),
+    script:
+        "../scripts/plot_sigma_distribution.py"
+
+
+rule plot_attack_success:
+    """Needs the summary; makes attack success with and without each defence."""
+    input:
+        summary="results/summary.csv",
+    output:
+        figures=report(
+            SUCCESS_FILES,
+            caption="../report/attack_success.rst",
+            category="Attack success",
+        ),
+    log:
+        "results/logs/plot_attack_success.log",
+    benchmark:
+        "results/benchmarks/plot_attack_success.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings={"datasets": ATTACKED},
+        code=code("plot_attack_success.py"),
+    script:
+        "../scripts/plot_attack_success.py"

@@ -1,0 +1,107 @@
+"""What every stage shares: the checked configuration, paths, and the slices of it in `params`.
+
+A path holds only the axes that its artifact depends on; the values behind the names arrive by
+`params`, in one dictionary with just the keys that the stage uses.
+"""
+
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from certbd import attacks, datasets
+from certbd.axes import Certification, Run
+from certbd.config import ConfigError, read_config
+from certbd.fingerprint import fingerprint
+from certbd.io import DataError
+from snakemake.exceptions import WorkflowError
+
+SCHEMA = Path(workflow.basedir) / "config" / "schemas" / "config.schema.yaml"
+
+DATASET = "results/{dataset}"
+ATTACK = f"{DATASET}/{{attack}}"
+RUN = f"{ATTACK}/{{defense}}/{{noise}}/{{learner}}/seed-{{seed}}"
+CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
+UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
+
+
+wildcard_constraints:
+    dataset=r"[a-z0-9][a-z0-9._-]*",
+    attack=r"[a-z0-9][a-z0-9._-]*",
+    noise=r"[a-z0-9][a-z0-9._-]*",
+    learner=r"[a-z0-9][a-z0-9._-]*",
+    seed=r"\d+",
+    chunk=r"\d+-\d+",
+    bound=r"[a-z_]+",
+    multiplicity=r"[a-z_]+",
+    n_models=r"\d+",
+
+
+try:
+    CONFIG = read_config(config, SCHEMA)
+except ConfigError as error:
+    raise WorkflowError(f"The configuration cannot be run.\n{error}")
+
+RUNS = list(dict.fromkeys(run for run, certification in CONFIG.rows))
+
+
+def attack_slice(dataset, attack):
+    """An attack's norm, number of poisoned inputs and target, as certificates count them."""
+    entry = CONFIG.attacks[attack]
+    if entry["kind"] == "none":
+        return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
+    counts = datasets.training_counts(CONFIG.datasets[dataset])
+    try:
+        n_poisoned = attacks.count_poisoned(entry, counts)
+    except DataError as error:
+        raise WorkflowError(f"attacks.{attack} on dataset {dataset}: {error}")
+    return {
+        "attack_norm": float(entry["norm"]),
+        "n_poisoned": n_poisoned,
+        "target": entry["target"],
+    }
+
+
+ATTACK_SLICES = {
+    (run.dataset, run.attack): attack_slice(run.dataset, run.attack) for run in RUNS
+}
+
+
+def run_of(wildcards):
+    """The run whose folder these wildcards name."""
+    axes = {name: getattr(wildcards, name) for name in Run._fields}
+    return Run(**axes | {"seed": int(wildcards.seed)})
+
+
+def training_slice(wildcards):
+    """What trains a run: its noise (None where each input has its own), learner and seed."""
+    run = run_of(wildcards)
+    return {
+        "noise": CONFIG.noise_levels(run),
+        "learner": CONFIG.learners[run.learner],
+        "seed": run.seed,
+    }
+
+
+def models_of(chunk):
+    """First model of a chunk, and the one after its last."""
+    first, last = map(int, chunk.split("-"))
+    return [first, last + 1]
+
+
+def sigma_file(wildcards):
+    """The file of sample-specific noise, for the defence that has it."""
+    return f"{RUN}/sigma.parquet" if wildcards.defense == "cert_ssb" else []
+
+
+def path_of(run, certification):
+    """The table of certificates of one row of the summary."""
+    return f"{CERTIFICATION}/certificates.parquet".format(
+        **run._asdict(), **certification._asdict()
+    )
+
+
+def code(script):
+    """The fingerprint of a rule's script and of the library modules behind it."""
+    return fingerprint(SCRIPTS / script)

@@ -1,0 +1,34 @@
+"""Stage sigma, for cert_ssb. From: a poison set and an entry of `noises`. To: {run}/sigma.parquet,
+the noise of every training, benign and triggered test input.
+"""
+
+
+rule optimise_sigma:
+    """Needs a poison set; makes each input's noise with pilot models apart from those that vote."""
+    input:
+        data=f"{DATASET}/data.npz",
+        poisoned=f"{ATTACK}/poisoned.npz",
+        triggered=f"{ATTACK}/triggered.npz",
+    output:
+        sigma=f"{RUN}/sigma.parquet",
+    log:
+        f"{RUN}/logs/optimise_sigma.log",
+    benchmark:
+        f"{RUN}/benchmarks/optimise_sigma.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=0 if CONFIG.device == "cpu" else 1,
+        device=CONFIG.device,
+    params:
+        settings=lambda w: {
+            "noise": CONFIG.noises[w.noise],
+            "learner": CONFIG.learners[w.learner],
+            "seed": int(w.seed),
+        },
+        code=code("optimise_sigma.py"),
+    script:
+        "../scripts/optimise_sigma.py"

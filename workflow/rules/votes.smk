@@ -1,0 +1,32 @@
+"""Stage votes. From: a chunk of models and the test inputs. To: {run}/votes/, one Parquet file a
+chunk: one vote of each model on each benign and triggered input, under the noise that its
+certificate uses.
+"""
+
+
+rule collect_votes:
+    """Needs a chunk of models (and sigma.parquet for cert_ssb); makes its votes."""
+    input:
+        data=f"{DATASET}/data.npz",
+        triggered=f"{ATTACK}/triggered.npz",
+        sigma=sigma_file,
+        models=f"{RUN}/models/chunk-{{chunk}}.safetensors",
+    output:
+        votes=f"{RUN}/votes/chunk-{{chunk}}.parquet",
+    log:
+        f"{RUN}/logs/collect_votes-{{chunk}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/collect_votes-{{chunk}}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+        gpu=0 if CONFIG.device == "cpu" else 1,
+        device=CONFIG.device,
+    params:
+        settings=lambda w: training_slice(w) | {"models": models_of(w.chunk)},
+        code=code("collect_votes.py"),
+    script:
+        "../scripts/collect_votes.py"

@@ -1,0 +1,23 @@
+"""The axes along which experiments differ: names of result folders and of summary rows."""
+
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """One trained ensemble: the axes of a folder of models and votes."""
+
+    dataset: str
+    attack: str
+    defense: str
+    noise: str
+    learner: str
+    seed: int
+
+
+class Certification(NamedTuple):
+    """How the votes of a run are certified: the axes of a table of certificates."""
+
+    n_models: int
+    bound: str
+    alpha: float
+    multiplicity: str

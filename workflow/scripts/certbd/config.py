@@ -1,0 +1,231 @@
+"""The configuration: checked against its schema and in itself, then frozen.
+
+Dictionaries define datasets, attacks, noises and learners; the list ``experiments`` says which
+of their combinations run. An error names the key, what it holds and what is allowed.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from certbd.axes import Certification, Run
+
+SIGMA_KEYS = {
+    "rab": ("sigma",),
+    "cert_ssb": ("sigma",),
+    "decoupled": ("sigma_train", "sigma_test"),
+}
+NETWORKS = ("mlp",)
+Entry = Mapping[str, Any]
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be run; the message has one line for each mistake."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A valid configuration; `rows` are the rows of ``summary.csv``, in their order."""
+
+    data_root: str
+    device: str
+    keep_models: bool
+    chunk_size: int
+    undefended: str
+    datasets: Mapping[str, Entry]
+    attacks: Mapping[str, Entry]
+    noises: Mapping[str, Entry]
+    learners: Mapping[str, Entry]
+    curves: Mapping[str, Entry]
+    rows: tuple[tuple[Run, Certification], ...]
+
+    def noise_levels(self, run: Run) -> dict[str, float] | None:
+        """Noise on training and test inputs; None where each input has its own (cert_ssb)."""
+        if run.defense == "cert_ssb":
+            return None
+        train, *test = (float(self.noises[run.noise][key]) for key in SIGMA_KEYS[run.defense])
+        return {"train": train, "test": test[0] if test else train}
+
+    def chunks(self, n_models: int) -> list[str]:
+        """Names of the chunks that hold models 0 to ``n_models - 1``: first and last model."""
+        firsts = range(0, n_models, self.chunk_size)
+        return [f"{first}-{first + self.chunk_size - 1}" for first in firsts]
+
+
+def read_config(raw: Mapping[str, Any], schema_file: Path) -> Config:
+    """Check a configuration as Snakemake merged it, fill in defaults and freeze it.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, missing or has a value that is not allowed, if a name is not
+        defined, or if settings contradict each other.
+    """
+    schema = yaml.safe_load(schema_file.read_text())
+    settings = _plain(raw)
+    _refuse(_schema_mistakes(settings, schema))
+    _refuse(_contradictions(settings))
+    experiments = settings.pop("experiments")
+    rows = tuple(row for experiment in experiments for row in _rows(experiment))
+    repeated = {row for row in rows if rows.count(row) > 1}
+    _refuse(f"experiments: {_describe(row)} is listed more than once" for row in repeated)
+    return Config(**settings, rows=rows)
+
+
+def _refuse(mistakes: Iterator[str]) -> None:
+    if found := list(mistakes):
+        raise ConfigError("\n".join(found))
+
+
+def _plain(value: Any) -> Any:
+    """Copy nested mappings and lists into plain dictionaries and lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _schema_mistakes(raw: Any, schema: Entry) -> Iterator[str]:
+    misnamed = list(_unusual(raw, ""))
+    yield from misnamed
+    if not misnamed:
+        validator = _filling_validator()(schema)
+        for error in sorted(validator.iter_errors(raw), key=lambda e: [str(p) for p in e.path]):
+            yield _explain(error)
+
+
+def _unusual(value: Any, path: str) -> Iterator[str]:
+    """Find what JSON does not have: keys that are not text, numbers that are not finite."""
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, item in items:
+        if isinstance(value, dict) and not isinstance(key, str):
+            yield f"{path or 'config'}: the name {key!r} is not text; put it in quotes"
+        yield from _unusual(item, _join(path, key))
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{path}: {value} is not a finite number"
+
+
+def _filling_validator() -> Any:
+    """Return a validator class that also sets the defaults of missing keys."""
+    base = jsonschema.Draft202012Validator
+    check_properties = base.VALIDATORS["properties"]
+
+    def fill_and_check(validator: Any, properties: Entry, instance: Any, schema: Entry) -> Any:
+        if isinstance(instance, dict):
+            for key, subschema in properties.items():
+                if "default" in subschema:
+                    instance.setdefault(key, _plain(subschema["default"]))
+        yield from check_properties(validator, properties, instance, schema)
+
+    return jsonschema.validators.extend(base, {"properties": fill_and_check})
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    path = ""
+    for part in error.absolute_path:
+        path = _join(path, part)
+    schema: Any = error.schema
+    if error.validator == "additionalProperties":
+        return _explain_unknown(path, error.instance, sorted(schema["properties"]))
+    message = error.message
+    if error.validator == "type" and isinstance(error.instance, str):
+        message += " (a number is written without quotes, and with a dot: 1.0e-3)"
+    description = schema.get("description")
+    return f"{path or 'config'}: {message}" + (f"; allowed: {description}" if description else "")
+
+
+def _explain_unknown(path: str, entry: Any, allowed: list[str]) -> str:
+    unknown = sorted(set(entry) - set(allowed))
+    close = difflib.get_close_matches(unknown[0], allowed, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    keys = ", ".join(repr(_join(path, key)) for key in unknown)
+    return f"unknown key {keys}{hint}; allowed here: {', '.join(allowed)}"
+
+
+def _join(path: str, part: str | int) -> str:
+    if isinstance(part, int):
+        return f"{path}[{part}]"
+    return f"{path}.{part}" if path else str(part)
+
+
+def _contradictions(raw: Entry) -> Iterator[str]:
+    """Find what a schema cannot say: names not defined, settings that do not fit each other."""
+    yield from _undefined(raw, "undefended", raw["undefended"], "learners")
+    network = raw["learners"].get(raw["undefended"])
+    if network and network["kind"] not in NETWORKS:
+        kinds = ", ".join(NETWORKS)
+        yield f"undefended: {raw['undefended']!r} is not a network; allowed kinds: {kinds}"
+    for name, noise in raw["noises"].items():
+        low, high = noise["search"]["bounds"]
+        if not low <= 1 <= high:
+            yield (
+                f"noises.{name}.search.bounds: [{low}, {high}] does not hold 1, "
+                "where the search starts"
+            )
+    for index, experiment in enumerate(raw["experiments"]):
+        path = f"experiments[{index}]"
+        yield from _undefined(raw, f"{path}.dataset", experiment["dataset"], "datasets")
+        yield from _undefined(raw, f"{path}.learner", experiment["learner"], "learners")
+        for attack in experiment["attacks"]:
+            yield from _undefined(raw, f"{path}.attacks", attack, "attacks")
+        for noise in experiment["noises"]:
+            yield from _undefined(raw, f"{path}.noises", noise, "noises")
+        yield from _misfits(raw, experiment, path)
+
+
+def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
+    """Find noises that are not of the defence's kind, and a size that chunks do not fill."""
+    defense = experiment["defense"]
+    for name in experiment["noises"]:
+        noise = raw["noises"].get(name)
+        missing = [key for key in SIGMA_KEYS[defense] if noise and key not in noise]
+        if missing:
+            yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
+    n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
+    if n_models % chunk_size:
+        yield (
+            f"{path}.n_models: {n_models} is not a multiple of chunk_size, which is "
+            f"{chunk_size}; change either"
+        )
+
+
+def _undefined(raw: Entry, path: str, name: str, table: str) -> Iterator[str]:
+    if name not in raw[table]:
+        defined = ", ".join(sorted(raw[table]))
+        yield f"{path}: {name!r} is not defined under {table}; defined: {defined}"
+
+
+def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
+    certify = experiment["certify"]
+    certification = Certification(
+        int(experiment["n_models"]),
+        certify["bound"],
+        float(certify["alpha"]),
+        certify["multiplicity"],
+    )
+    for attack, noise in product(experiment["attacks"], experiment["noises"]):
+        run = Run(
+            experiment["dataset"],
+            attack,
+            experiment["defense"],
+            noise,
+            experiment["learner"],
+            int(experiment["seed"]),
+        )
+        yield run, certification
+
+
+def _describe(row: tuple[Run, Certification]) -> str:
+    return ", ".join(f"{key} {value}" for part in row for key, value in part._asdict().items())

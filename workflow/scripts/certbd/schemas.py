@@ -1,0 +1,59 @@
+"""Columns of every Parquet file that passes between stages."""
+
+import pyarrow as pa
+
+BENIGN, TRIGGERED, TRAIN = "benign", "triggered", "train"
+ABSTAIN = -1
+"""The prediction of an input for which no class is certified, and the vote of a diverged model."""
+
+_SPLIT = pa.field("split", pa.dictionary(pa.int8(), pa.string()), nullable=False)
+_SAMPLE = pa.field("sample", pa.int32(), nullable=False)
+
+SIGMA = pa.schema(
+    [
+        _SPLIT,
+        _SAMPLE,
+        pa.field("sigma", pa.float64(), nullable=False),
+        pa.field("start", pa.float64(), nullable=False),
+        pa.field("radius", pa.float64(), nullable=False),
+    ]
+)
+
+VOTES = pa.schema(
+    [
+        pa.field("model", pa.int32(), nullable=False),
+        _SPLIT,
+        _SAMPLE,
+        pa.field("vote", pa.int16(), nullable=False),
+    ]
+)
+
+CERTIFICATES = pa.schema(
+    [
+        _SPLIT,
+        _SAMPLE,
+        pa.field("label", pa.int16(), nullable=False),
+        pa.field("prediction", pa.int16(), nullable=False),
+        pa.field("prediction_storage", pa.int16(), nullable=False),
+        pa.field("votes", pa.int32(), nullable=False),
+        pa.field("p_lower", pa.float64(), nullable=False),
+        pa.field("margin", pa.float64(), nullable=False),
+        pa.field("sigma", pa.float64(), nullable=False),
+        pa.field("radius_paper", pa.float64()),
+        pa.field("radius_joint", pa.float64(), nullable=False),
+        pa.field("radius_trigger", pa.float64(), nullable=False),
+        pa.field("radius_trigger_general", pa.float64(), nullable=False),
+        pa.field("radius_trigger_statistic", pa.float64()),
+        pa.field("covers_attack", pa.bool_()),
+        pa.field("storage_action", pa.string()),
+    ]
+)
+
+PREDICTIONS = pa.schema(
+    [
+        _SPLIT,
+        _SAMPLE,
+        pa.field("label", pa.int16(), nullable=False),
+        pa.field("prediction", pa.int16(), nullable=False),
+    ]
+)

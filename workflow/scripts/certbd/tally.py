@@ -1,0 +1,74 @@
+"""From vote files to counts, one file at a time; a vote missing, doubled or odd is refused."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from certbd.io import DataError, read_table
+from certbd.schemas import ABSTAIN, VOTES
+
+
+def count_votes(
+    files: Iterable[str | Path], sizes: Mapping[str, int], n_models: int, n_classes: int
+) -> dict[str, NDArray[np.int64]]:
+    """Count the votes of models 0 to ``n_models - 1`` on every test input.
+
+    Parameters
+    ----------
+    files : iterable of path
+        Parquet files with the columns of `schemas.VOTES`.
+    sizes : mapping
+        Number of test inputs of each split.
+
+    Returns
+    -------
+    dict
+        Counts (inputs, classes) for each split. Votes of diverged models, `ABSTAIN`, are for no
+        class.
+
+    Raises
+    ------
+    DataError
+        If a model is missing or in two files, or a file does not hold exactly one vote of each
+        of its models on each input.
+    """
+    offsets = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+    n_inputs = sum(sizes.values())
+    counts = np.zeros((n_inputs, n_classes), np.int64)
+    voted: set[int] = set()
+    for file in files:
+        votes = read_table(file, VOTES)
+        _check(file, votes, sizes, n_classes)
+        models = set(votes["model"].unique().tolist())
+        if twice := sorted(models & voted):
+            raise DataError(f"{file}: model {twice[0]} has voted in another file already")
+        voted |= models
+        row = votes["split"].map(offsets).to_numpy(np.int64) + votes["sample"].to_numpy(np.int64)
+        pairs = votes["model"].to_numpy(np.int64) * n_inputs + row
+        if len(votes) != len(models) * n_inputs or len(np.unique(pairs)) != len(votes):
+            raise DataError(
+                f"{file}: {len(votes)} votes; needed: one of each of its {len(models)} models "
+                f"on each of {n_inputs} test inputs"
+            )
+        vote = votes["vote"].to_numpy(np.int64)
+        cast = vote != ABSTAIN
+        np.add.at(counts, (row[cast], vote[cast]), 1)
+    if voted != set(range(n_models)):
+        wrong = min(voted ^ set(range(n_models)))
+        raise DataError(f"votes of models 0 to {n_models - 1} are needed; look at model {wrong}")
+    return {split: counts[offsets[split] : offsets[split] + size] for split, size in sizes.items()}
+
+
+def _check(file: str | Path, votes: pd.DataFrame, sizes: Mapping[str, int], n_classes: int) -> None:
+    size = votes["split"].map(sizes).to_numpy(np.float64)
+    sample, vote = votes["sample"].to_numpy(), votes["vote"].to_numpy()
+    wrong = ~((sample >= 0) & (sample < size) & (vote >= ABSTAIN) & (vote < n_classes))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"{file}: row {row}: {votes.iloc[row].to_dict()}; allowed: samples below "
+            f"{dict(sizes)}, votes from {ABSTAIN} (none) to {n_classes - 1}"
+        )

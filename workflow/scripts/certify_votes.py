@@ -1,0 +1,62 @@
+"""Count the votes of a run and certify every test input."""
+
+from typing import Any
+
+import pandas as pd
+
+from certbd import certify, io, schemas
+from certbd.axes import Certification
+from certbd.logs import job_log
+from certbd.noise import sigma_of
+from certbd.tally import count_votes
+
+
+def main(smk: Any) -> None:
+    """Make ``certificates.parquet``."""
+    settings = smk.params.settings
+    certification = Certification(**settings["certification"])
+    with job_log(smk.log[0]) as log:
+        data = io.read_arrays(smk.input.data, io.DataSplits)
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+
+        def sigma(split: str, n_inputs: int) -> Any:
+            return sigma_of(split, n_inputs, settings["noise"], smk.input.get("sigma"))
+
+        splits = {
+            schemas.BENIGN: (data.test_inputs, data.test_labels),
+            schemas.TRIGGERED: (triggered.inputs, triggered.true_labels),
+        }
+        sizes = {split: len(labels) for split, (_, labels) in splits.items()}
+        counts = count_votes(smk.input.votes, sizes, certification.n_models, len(data.class_names))
+        training = certify.TrainingSide(
+            sigma(schemas.TRAIN, len(poisoned.labels)),
+            poisoned.labels,
+            len(poisoned.indices),
+            settings["attack_norm"],
+        )
+        tables = [
+            certify.certify_split(
+                certify.VotedSplit(split, *splits[split], counts[split], sigma(split, size)),
+                training,
+                certification,
+                sum(sizes.values()),
+                settings["defense"],
+                settings["learner_kind"],
+            )
+            for split, size in sizes.items()
+            if size
+        ]
+        table = pd.concat(tables, ignore_index=True)
+        abstained = (table["prediction"] == schemas.ABSTAIN).mean()
+        log.info("%d inputs certified, %.1f %% abstained", len(table), 100 * abstained)
+        io.write_table(
+            smk.output.certificates,
+            table,
+            schemas.CERTIFICATES,
+            io.provenance(settings, smk.params.code),
+        )
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])

@@ -1,0 +1,18 @@
+"""Read one dataset and write it as arrays."""
+
+from typing import Any
+
+from certbd import datasets, io
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``data.npz``."""
+    with job_log(smk.log[0]) as log:
+        data = datasets.load(smk.params.settings["dataset"])
+        log.info("%d training and %d test inputs", len(data.train_labels), len(data.test_labels))
+        io.write_arrays(smk.output.data, data, io.provenance(smk.params.settings, smk.params.code))
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])

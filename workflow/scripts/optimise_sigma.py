@@ -1,0 +1,45 @@
+"""Optimise the noise of every training, benign and triggered test input with pilot models."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from certbd import ensembles, io, models, rng, schemas, sigma
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``sigma.parquet``."""
+    settings = smk.params.settings
+    learner, seed, start = settings["learner"], settings["seed"], settings["noise"]["sigma"]
+    search = settings["noise"]["search"]
+    with job_log(smk.log[0]) as log:
+        data = io.read_arrays(smk.input.data, io.DataSplits)
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        device = ensembles.pick_device(smk.resources.device)
+        n_classes = len(data.class_names)
+        pilots = ensembles.train(
+            poisoned, start, learner, n_classes, seed, range(search["pilots"]), rng.PILOTS, device
+        )
+        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
+        parts = []
+        for split, inputs in (
+            (schemas.TRAIN, poisoned.inputs),
+            (schemas.BENIGN, data.test_inputs),
+            (schemas.TRIGGERED, triggered.inputs),
+        ):
+            if len(inputs):
+                log.info("%s: %d inputs", split, len(inputs))
+                found = sigma.optimise_sigma(module, pilots, inputs, start, search, seed)
+                columns = {"sigma": found.sigma, "start": start, "radius": found.radius}
+                part = {"split": split, "sample": np.arange(len(inputs)), **columns}
+                parts.append(pd.DataFrame(part))
+        table = pd.concat(parts, ignore_index=True)
+        origin = io.provenance(settings, smk.params.code)
+        io.write_table(smk.output.sigma, table, schemas.SIGMA, origin)
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])

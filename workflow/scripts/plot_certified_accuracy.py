@@ -1,0 +1,27 @@
+"""Draw certified accuracy against radius, a figure for each dataset and certificate."""
+
+from typing import Any
+
+import pandas as pd
+
+from certbd import plots
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``figures/{dataset}/certified_accuracy_{certificate}.svg``."""
+    with job_log(smk.log[0]):
+        summary, curves = pd.read_csv(smk.input.summary), pd.read_csv(smk.input.curves)
+        for (dataset, certificate), path in zip(
+            smk.params.settings["figures"], smk.output, strict=True
+        ):
+            plots.certified_accuracy(
+                curves[curves["dataset"] == dataset],
+                summary[summary["dataset"] == dataset],
+                certificate,
+                path,
+            )
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])

@@ -1,0 +1,33 @@
+"""Draw the distribution of cert_ssb's optimised noise, a figure for each dataset."""
+
+from typing import Any
+
+import pandas as pd
+
+from certbd import io, plots, schemas
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``figures/{dataset}/sigma_distribution.svg``."""
+    with job_log(smk.log[0]):
+        runs = pd.DataFrame(smk.params.settings["runs"])
+        tables = [io.read_table(path, schemas.SIGMA) for path in smk.input.sigma]
+        sigmas = pd.concat(
+            [
+                table.assign(**run)
+                for table, run in zip(tables, runs.to_dict("records"), strict=True)
+            ]
+        )
+        for dataset, path in zip(runs["dataset"].unique(), smk.output, strict=True):
+            here = runs[runs["dataset"] == dataset]
+            plots.sigma_distribution(
+                sigmas[sigmas["dataset"] == dataset],
+                here["attack"].unique().tolist(),
+                here["noise"].unique().tolist(),
+                path,
+            )
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])

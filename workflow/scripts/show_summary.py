@@ -1,0 +1,78 @@
+"""Print ``summary.csv`` as a readable table, and where the rest is. Usage: show_summary.py FILE."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+AXES = ["dataset", "attack", "defense", "noise"]
+SHARES = {
+    "undefended_attack_success": "attack success, undefended",
+    "attack_success": "attack success, defended",
+    "clean_accuracy": "clean accuracy",
+    "certified_at_attack": "certified at the attack: triggered",
+    "clean_certified_at_attack": "certified at the attack: benign",
+    "clean_certified_at_attack_worst_class": "certified at the attack: worst class",
+}
+RADII = {"attack_norm": "attack's norm", "largest_trigger_radius": "largest trigger radius"}
+
+
+def show(summary: pd.DataFrame) -> str:
+    """Return the summary as text: shares in percent and radii, both rounded down."""
+    table = summary[AXES].astype(str)
+    for column, title in SHARES.items():
+        percent = np.floor(summary[column] * 1000 + 1e-9) / 10
+        table[title] = percent.map("{:.1f} %".format).where(percent.notna(), "-")
+    for column, title in RADII.items():
+        rounded = np.floor(summary[column] * 1000) / 1000
+        table[title] = rounded.map("{:.3f}".format).where(rounded.notna(), "-")
+    return _layout(table)
+
+
+def _layout(table: pd.DataFrame) -> str:
+    """Set each column under its title, broken into words."""
+    widths = [
+        max(len(word) for word in [*" ".join(c.split(" ")).split(), *table[c]]) for c in table
+    ]
+    titles = [_wrap(column, width) for column, width in zip(table, widths, strict=True)]
+    height = max(len(title) for title in titles)
+    padded = [[""] * (height - len(title)) + title for title in titles]
+    lines = [list(line) for line in zip(*padded, strict=True)]
+    lines += [["-" * width for width in widths], *table.to_numpy().tolist()]
+    left = len(AXES)
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _wrap(title: str, width: int) -> list[str]:
+    lines: list[str] = []
+    for word in title.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def main() -> None:
+    """Print the table of the file named on the command line."""
+    path = Path(sys.argv[1])
+    print(show(pd.read_csv(path)))
+    print(
+        "\ncertified at the attack: predicted right, with a trigger radius above the attack's norm"
+        "\nat its own number of poisoned inputs. Labels that the attacker flipped stay flipped in"
+        "\nwhat is certified; cert_ssb's radii hold for its noise frozen. What this promises and"
+        "\nwhat not: README.md and docs/theory.md."
+        f"\n\nall columns   {path}\ncurves        {path.with_name('curves.csv')}"
+        f"\nfigures       {path.parent / 'figures'}\nreport        snakemake --report report.html"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Train one network on the poisoned set without noise, and predict every test input with it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from certbd import ensembles, io, models, rng, schemas
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make the network and its ``predictions.parquet``."""
+    settings = smk.params.settings
+    learner, seed = settings["learner"], settings["seed"]
+    with job_log(smk.log[0]):
+        data = io.read_arrays(smk.input.data, io.DataSplits)
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        device = ensembles.pick_device(smk.resources.device)
+        n_classes = len(data.class_names)
+        one = range(1)
+        ensemble = ensembles.train(
+            poisoned, 0.0, learner, n_classes, seed, one, rng.UNDEFENDED, device
+        )
+        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
+        parts = []
+        for split, inputs, labels in (
+            (schemas.BENIGN, data.test_inputs, data.test_labels),
+            (schemas.TRIGGERED, triggered.inputs, triggered.true_labels),
+        ):
+            unused = rng.generators(seed, rng.UNDEFENDED.noise, one)
+            predictions = ensembles.vote(module, ensemble, inputs, 0.0, unused)[0]
+            columns = {"sample": np.arange(len(labels)), "label": labels, "prediction": predictions}
+            parts.append(pd.DataFrame({"split": split, **columns}))
+        origin = io.provenance(settings, smk.params.code)
+        table = pd.concat(parts, ignore_index=True)
+        io.write_models(
+            smk.output.model, {name: p.cpu().numpy() for name, p in ensemble.items()}, origin
+        )
+        io.write_table(smk.output.predictions, table, schemas.PREDICTIONS, origin)
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])
