@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -104,9 +105,9 @@ def write_arrays(path: str | Path, arrays: NamedTuple, origin: Mapping[str, Any]
 def read_arrays(path: str | Path, kind: type[Arrays]) -> Arrays:
     """Read what `write_arrays` wrote, as the named tuple `kind`."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return kind(*(stored[name] for name in kind._fields))  # type: ignore[attr-defined]
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise DataError(f"{path}: not a readable {kind.__name__} file: {error}") from error
 
 

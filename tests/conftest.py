@@ -1,0 +1,79 @@
+"""Fixtures: the embedded digits, poison sets of them, and copies of the workflow to run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from certbd import attacks, datasets, io, rng
+
+ROOT = Path(__file__).parent.parent
+PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "results/.gitignore")
+
+
+@pytest.fixture(scope="session")
+def digits() -> io.DataSplits:
+    return datasets.load({"kind": "digits", "classes": [0, 1]})
+
+
+@pytest.fixture(scope="session")
+def poisoned(digits: io.DataSplits) -> io.PoisonedSet:
+    attack = {"kind": "one_pixel", "norm": 0.5, "rate": 0.05, "target": 0, "seed": 0}
+    trigger = attacks.make_trigger("one_pixel", 0.5, (1, 8, 8), rng.generator(0, 2))
+    return attacks.poison(
+        digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(0, 1)
+    )
+
+
+class Workflow:
+    """A copy of the workflow in a folder of its own."""
+
+    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        for part in PARTS:
+            source, target = ROOT / part, folder / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                ignore = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, target, ignore=ignore)
+            else:
+                shutil.copy(source, target)
+        self.config = config
+        self.write_config()
+
+    def write_config(self) -> None:
+        if self.config is not None:
+            (self.folder / "test.yaml").write_text(yaml.safe_dump(self.config))
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run snakemake and return what came of it."""
+        configfile = ["--configfile", "test.yaml"] if self.config is not None else []
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments, *configfile],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run snakemake, which must succeed, and return all that it printed."""
+        done = self.call(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def plan(self, *arguments: str) -> dict[str, int]:
+        """Return the number of jobs of each rule that a dry run lists."""
+        text = self.run("-n", *arguments)
+        if "Nothing to be done" in text:
+            return {}
+        table = text.split("Job stats:\n")[1].split("\n\n")[0].splitlines()[2:]
+        jobs = {line.split()[0]: int(line.split()[1]) for line in table}
+        return {rule: n for rule, n in jobs.items() if rule not in ("total", "all", "figures")}

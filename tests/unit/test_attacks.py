@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from certbd import attacks, rng
+from certbd.io import DataError
+
+KINDS = ("one_pixel", "four_pixel", "blending")
+SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224), (2, 5, 9)]
+
+
+def make(kind, norm, shape, seed=0):
+    return attacks.make_trigger(kind, norm, shape, rng.generator(seed, rng.Purpose.PATTERN))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trigger_has_its_norm(kind, shape):
+    trigger = make(kind, 0.7, shape)
+    assert trigger.shape == shape
+    assert np.linalg.norm(trigger) == pytest.approx(0.7, rel=1e-6)
+    pixels = {"one_pixel": 1, "four_pixel": 4, "blending": shape[1] * shape[2]}[kind]
+    assert np.count_nonzero(trigger.any(axis=0)) == pixels
+
+
+def test_published_positions():
+    mnist = make("four_pixel", 1.0, (1, 28, 28))[0]
+    assert [tuple(p) for p in np.argwhere(mnist)] == [(18, 20), (19, 19), (20, 18), (20, 20)]
+    assert np.all(mnist[mnist > 0] == 0.5)
+    assert np.argwhere(make("one_pixel", 1.0, (1, 28, 28))[0]).tolist() == [[23, 23]]
+    cifar = make("four_pixel", 1.0, (3, 32, 32))
+    np.testing.assert_allclose(cifar[cifar > 0], 1 / np.sqrt(12), rtol=1e-6)
+    one = make("one_pixel", 1.0, (3, 32, 32))
+    np.testing.assert_allclose(one[:, 15, 15], 1 / np.sqrt(3), rtol=1e-6)
+    assert np.argwhere(make("one_pixel", 1.0, (1, 224, 224))[0]).tolist() == [[112, 112]]
+    assert np.argwhere(make("four_pixel", 1.0, (1, 8, 8))[0]).tolist() == [
+        [0, 0],
+        [0, 7],
+        [7, 0],
+        [7, 7],
+    ]
+
+
+def test_sums_are_clipped_except_for_blending():
+    ones = np.ones((2, 1, 8, 8), np.float32)
+    for kind in KINDS:
+        triggered = attacks.add_trigger(ones, make(kind, 3.0, (1, 8, 8)), kind)
+        assert (triggered.max() > 1) == (kind == "blending")
+        assert triggered.dtype == np.float32
+
+
+def test_poisoned_rows_are_of_other_classes_and_relabelled(digits, poisoned):
+    indices = poisoned.indices
+    assert len(indices) == int(0.05 * len(digits.train_labels))
+    assert np.all(digits.train_labels[indices] == 1)
+    assert np.all(poisoned.labels[indices] == 0)
+    others = np.setdiff1d(np.arange(len(poisoned.labels)), indices)
+    assert np.array_equal(poisoned.labels[others], digits.train_labels[others])
+    assert np.array_equal(poisoned.inputs[others], digits.train_inputs[others])
+    assert np.all(poisoned.inputs[indices, 0, 0, 0] == 0.5)
+
+
+def test_the_blending_pattern_is_fixed_by_its_seed():
+    assert np.array_equal(make("blending", 1, (1, 8, 8), 3), make("blending", 1, (1, 8, 8), 3))
+    assert not np.array_equal(make("blending", 1, (1, 8, 8), 3), make("blending", 1, (1, 8, 8), 4))
+
+
+def test_the_published_count():
+    mnist01 = [5923, 6742]
+    assert attacks.count_poisoned({"kind": "blending", "rate": 0.02, "target": 0}, mnist01) == 253
+    assert attacks.count_poisoned({"kind": "none"}, mnist01) == 0
+    assert attacks.count_poisoned({"kind": "blending", "rate": 0.1, "target": 0}, [10, 90]) == 10
+
+
+@pytest.mark.parametrize(
+    ("rate", "target", "named"),
+    [
+        (0.009, 0, r"rate: 0.009 of 100 .* is 0 to poison; allowed: 1 to 60"),
+        (0.61, 0, "is 61 to poison; allowed: 1 to 60"),
+        (0.1, 2, "target: 2 is not a label; allowed: 0 to 1"),
+    ],
+)
+def test_rates_and_targets_that_cannot_be(rate, target, named):
+    attack = {"kind": "one_pixel", "rate": rate, "target": target}
+    with pytest.raises(DataError, match=named):
+        attacks.count_poisoned(attack, [40, 60])
+
+
+def test_triggers_that_do_not_fit():
+    with pytest.raises(DataError, match="2 x 2"):
+        make("four_pixel", 1.0, (1, 1, 5))
+    with pytest.raises(DataError, match="needs images"):
+        make("one_pixel", 1.0, (10,))

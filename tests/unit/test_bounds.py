@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mpmath import mp, mpf
+from scipy import stats
+
+from certbd import bounds
+
+counts = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+levels = st.floats(1e-9, 0.9)
+
+
+def binomial_tail(k: int, n: int, p: float) -> mpf:
+    """P[Bin(n, p) >= k] in 50 digits."""
+    with mp.workdps(50):
+        q = mpf(p)
+        return mp.fsum(mp.binomial(n, i) * q**i * (1 - q) ** (n - i) for i in range(k, n + 1))
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.05, 0.001, 0.0005, 1e-9])
+def test_clopper_pearson_is_the_beta_quantile(alpha):
+    n = np.array([1, 2, 10, 100, 1000, 100_000])[:, None]
+    k = np.maximum(1, (n * np.array([0.01, 0.3, 0.5, 0.9, 1.0])).astype(int))
+    expected = stats.beta.ppf(alpha, k, n - k + 1)
+    np.testing.assert_allclose(bounds.clopper_pearson_lower(k, n, alpha), expected, rtol=1e-10)
+
+
+def test_ends():
+    assert bounds.clopper_pearson_lower(0, 5, 0.001) == 0
+    assert bounds.clopper_pearson_lower(1, 1, 0.001) == pytest.approx(0.001)
+    assert bounds.clopper_pearson_lower(1000, 1000, 0.0005) == pytest.approx(0.0005 ** (1 / 1000))
+    assert bounds.majority_lower(1, 1, 0.001) == 0
+    assert bounds.hoeffding_lower(0.0, 10, 0.001) == 0
+    assert bounds.kl_lower(0.0, 10, 0.001) == 0
+    assert bounds.kl_lower(1.0, 1000, 0.0005) == pytest.approx(0.0005 ** (1 / 1000))
+
+
+@given(counts, levels)
+def test_clopper_pearson_is_never_above_its_exact_value(count, alpha):
+    k, n = count
+    lower = float(bounds.clopper_pearson_lower(k, n, alpha))
+    assert binomial_tail(k, n, lower) <= mpf(alpha) or lower == 0
+    if k:
+        assert binomial_tail(k, n, lower * (1 + 1e-10)) > mpf(alpha)
+
+
+@given(counts, levels)
+def test_majority_is_never_above_its_exact_value(count, alpha):
+    k, n = count
+    least = int(bounds.least_majority(n, alpha))
+    lower = float(bounds.majority_lower(k, n, alpha))
+    if k < least:
+        assert lower == 0
+    else:
+        error = binomial_tail(k, n, lower) + binomial_tail(least, n, 1 - lower)
+        assert lower > 0.5 - 1e-9
+        assert error <= mpf(alpha)
+        assert lower >= float(bounds.clopper_pearson_lower(k, n, alpha / 2)) * (1 - 1e-11)
+
+
+def test_least_majority_is_where_clopper_pearson_passes_one_half():
+    for n in (1, 7, 10, 11, 100, 1000, 10_000):
+        least = bounds.least_majority(n, 0.001)
+        lower = bounds.clopper_pearson_lower(np.arange(n + 1), n, 0.0005)
+        assert np.array_equal(lower > 0.5, np.arange(n + 1) >= least)
+
+
+@given(st.floats(0, 1), st.integers(1, 10_000), levels)
+def test_bounds_on_means(mean, n, alpha):
+    hoeffding = float(bounds.hoeffding_lower(mean, n, alpha))
+    chernoff = float(bounds.kl_lower(mean, n, alpha))
+    assert 0 <= hoeffding <= chernoff <= mean
+    with mp.workdps(50):
+        budget = mp.log(1 / mpf(alpha)) / n
+        m, p = mpf(mean), mpf(chernoff)
+        if 0 < p < 1:
+            kl = (m * mp.log(m / p) if m else 0) + (
+                (1 - m) * mp.log((1 - m) / (1 - p)) if m < 1 else 0
+            )
+            assert kl >= budget
+        assert mpf(hoeffding) <= max(0, m - mp.sqrt(budget / 2))
+
+
+@pytest.mark.parametrize(
+    ("n", "clopper_pearson", "majority", "hoeffding"),
+    [(200, 1.78, 1.82, 1.09), (1000, 2.42, 2.46, 1.54), (10_000, 3.17, None, 2.06)],
+)
+def test_largest_margins(n, clopper_pearson, majority, hoeffding):
+    def rounded_down(p):
+        return np.floor(stats.norm.ppf(p) * 100) / 100
+
+    assert rounded_down(bounds.clopper_pearson_lower(n, n, 0.0005)) == clopper_pearson
+    assert rounded_down(bounds.hoeffding_lower(1.0, n, 0.0005)) == hoeffding
+    if majority:
+        assert rounded_down(bounds.majority_lower(n, n, 0.001)) == majority
+
+
+@pytest.mark.parametrize(
+    ("bound", "arguments", "named"),
+    [
+        (bounds.clopper_pearson_lower, (-1, 3, 0.1), "successes .* not -1"),
+        (bounds.clopper_pearson_lower, (4, 3, 0.1), "successes .* not 4"),
+        (bounds.clopper_pearson_lower, (1.5, 3, 0.1), "successes .* not 1.5"),
+        (bounds.clopper_pearson_lower, (1, np.nan, 0.1), "trials .* not nan"),
+        (bounds.majority_lower, (0, 0, 0.1), "trials .* not 0"),
+        (bounds.majority_lower, ([1, 2], 3, [0.1, 1.0]), "alpha .* not 1"),
+        (bounds.hoeffding_lower, (1.01, 3, 0.1), "mean .* not 1.01"),
+        (bounds.kl_lower, (np.nan, 3, 0.1), "mean .* not nan"),
+        (bounds.kl_lower, (0.5, 3, 0.0), "alpha .* not 0"),
+    ],
+)
+def test_bad_values_are_named(bound, arguments, named):
+    with pytest.raises(ValueError, match=named):
+        bound(*arguments)

@@ -1,0 +1,156 @@
+import copy
+
+import pytest
+import yaml
+
+from certbd.config import ConfigError, read_config
+from conftest import ROOT
+
+SCHEMA = ROOT / "config" / "schemas" / "config.schema.yaml"
+DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def read(change=None):
+    raw = copy.deepcopy(DEFAULT)
+    if change:
+        change(raw)
+    return read_config(raw, SCHEMA)
+
+
+def test_the_default_run():
+    config = read()
+    pairs = {run.dataset for run, _ in config.rows}
+    assert pairs == {"digits01", "digits"}
+    assert {run.defense for run, _ in config.rows} == {"rab", "cert_ssb", "decoupled"}
+    assert all(certification.n_models == 1000 for _, certification in config.rows)
+
+
+def test_defaults_are_filled_in():
+    def strip(raw):
+        del raw["experiments"][0]["certify"], raw["experiments"][0]["seed"], raw["chunk_size"]
+
+    config = read(strip)
+    run, certification = config.rows[0]
+    assert run.seed == 0
+    assert certification == (1000, "clopper_pearson", 0.001, "per_input")
+    assert config.chunk_size == 1000
+    assert config.noises["sigma-0.25"]["search"]["pilots"] == 8
+
+
+def test_chunks_are_named_by_their_models():
+    config = read(lambda raw: raw.update(chunk_size=500))
+    assert config.chunks(1000) == ["0-499", "500-999"]
+
+
+def experiment(key, value):
+    return lambda raw: raw["experiments"][1].__setitem__(key, value)
+
+
+def certify(key, value):
+    return lambda raw: raw["experiments"][1]["certify"].__setitem__(key, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (
+            certify("alhpa", 0.1),
+            r"unknown key 'experiments\[1\].certify.alhpa' \(did you mean 'alpha'",
+        ),
+        (lambda raw: raw.update(chunksize=5), "unknown key 'chunksize'.*'chunk_size'"),
+        (
+            lambda raw: raw["attacks"]["blending"].update(kind="blend"),
+            "attacks.blending.kind: 'blend'",
+        ),
+        (
+            experiment("attacks", ["two_pixel"]),
+            r"experiments\[1\].attacks: 'two_pixel' is not defined",
+        ),
+        (
+            lambda raw: raw["noises"]["sigma-0.5"].update(sigma=-1),
+            r"noises.sigma-0.5.sigma: -1 .*above 0",
+        ),
+        (
+            lambda raw: raw["attacks"]["blending"].update(rate=0),
+            r"attacks.blending.rate: 0 .*above 0",
+        ),
+        (certify("alpha", 0), r"experiments\[1\].certify.alpha: 0 .*between 0 and 1"),
+        (certify("alpha", 1), r"experiments\[1\].certify.alpha: 1 .*between 0 and 1"),
+        (certify("alpha", float("nan")), r"experiments\[1\].certify.alpha: nan is not a finite"),
+        (certify("alpha", "1e-3"), "alpha: '1e-3' is not of type 'number'.*without quotes"),
+        (experiment("n_models", 0), r"experiments\[1\].n_models: 0 is less than .*1"),
+        (
+            experiment("n_models", 1500),
+            r"n_models: 1500 is not a multiple of chunk_size, which is 1000",
+        ),
+        (
+            experiment("dataset", "digit"),
+            r"experiments\[1\].dataset: 'digit' .*defined: digits, digits01",
+        ),
+        (experiment("learner", "cnn"), "learner: 'cnn' is not defined under learners"),
+        (
+            experiment("defense", "decoupled"),
+            "noises.sigma-0.25: .* needs sigma_train and sigma_test",
+        ),
+        (experiment("noises", []), r"experiments\[1\].noises: \[\] "),
+        (experiment("seed", -1), r"experiments\[1\].seed: -1"),
+        (lambda raw: raw["datasets"].update(Big={"kind": "digits"}), "'Big' does not match"),
+        (
+            lambda raw: raw["noises"].update({0.25: {"sigma": 0.25}}),
+            "noises: the name 0.25 is not text",
+        ),
+        (lambda raw: raw["datasets"]["digits"].update(classes=[1]), "datasets.digits.classes: "),
+        (
+            lambda raw: raw["learners"]["class_mean"].update(epochs=3),
+            "'learners.class_mean.epochs'",
+        ),
+        (
+            lambda raw: raw.update(undefended="class_mean"),
+            "undefended: 'class_mean' is not a network",
+        ),
+        (lambda raw: raw["experiments"].append(raw["experiments"][0]), "listed more than once"),
+        (lambda raw: raw.update(experiments=[]), "experiments: "),
+        (
+            lambda raw: raw["datasets"]["digits"].pop("kind"),
+            "datasets.digits: 'kind' is a required",
+        ),
+        (
+            lambda raw: raw["noises"]["sigma-0.5"].update(search={"bounds": [2, 4]}),
+            r"noises.sigma-0.5.search.bounds: \[2, 4\]",
+        ),
+    ],
+)
+def test_mistakes_are_named_with_what_is_allowed(change, named):
+    with pytest.raises(ConfigError, match=named):
+        read(change)
+
+
+def test_every_mistake_is_told_at_once_and_once():
+    def change(raw):
+        raw["noises"]["sigma-0.5"]["sigma"] = -1
+        raw["attacks"]["blending"]["kind"] = "blend"
+
+    with pytest.raises(ConfigError) as caught:
+        read(change)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+
+
+def test_every_key_of_the_schema_is_described_and_closed():
+    def walk(schema, path):
+        if schema.get("type") == "object" and "properties" in schema and "allOf" not in schema:
+            assert schema["additionalProperties"] is False, path
+        for key, value in schema.items():
+            if isinstance(value, dict):
+                walk(value, f"{path}.{key}")
+
+    walk(yaml.safe_load(SCHEMA.read_text()), "schema")
+
+
+def test_no_two_shipped_configs_define_one_name_differently():
+    defined = {}
+    for file in sorted((ROOT / "config").glob("*.yaml")):
+        raw = yaml.safe_load(file.read_text())
+        for table in ("datasets", "attacks", "noises", "learners"):
+            for name, entry in raw.get(table, {}).items():
+                assert defined.setdefault((table, name), entry) == entry, (file, table, name)

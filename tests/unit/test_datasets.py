@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from certbd import datasets
+
+
+@pytest.mark.parametrize("classes", [[0, 1], [7, 3], list(range(10))])
+def test_digits(classes):
+    data = datasets.load({"kind": "digits", "classes": classes})
+    assert data.train_inputs.shape[1:] == data.test_inputs.shape[1:] == (1, 8, 8)
+    assert data.train_inputs.dtype == np.float32
+    assert data.train_inputs.min() == 0
+    assert data.train_inputs.max() == 1
+    assert data.class_names.tolist() == [str(digit) for digit in classes]
+    counts = np.bincount(data.train_labels)
+    assert counts.tolist() == datasets.training_counts({"classes": classes})
+    both = np.bincount(data.test_labels) + counts
+    assert both.tolist() == [datasets.DIGITS_PER_CLASS[digit] for digit in classes]
+    assert np.all(np.abs(np.bincount(data.test_labels) / both - 0.25) < 0.01)
+
+
+def test_pixels_are_scaled_by_the_constant_16():
+    data = datasets.load({"kind": "digits", "classes": list(range(10))})
+    every = np.concatenate([data.train_inputs, data.test_inputs]).reshape(-1, 64) * 16
+    raw = load_digits().data
+    assert sorted(map(tuple, every)) == sorted(map(tuple, raw.astype(np.float32)))
+
+
+def test_an_image_is_on_one_side_whichever_classes_are_used(digits):
+    every = datasets.load({"kind": "digits", "classes": list(range(10))})
+    of_two = every.test_inputs[np.isin(every.test_labels, [0, 1])]
+    assert np.array_equal(of_two, digits.test_inputs)
+
+
+def test_labels_follow_the_order_of_classes(digits):
+    swapped = datasets.load({"kind": "digits", "classes": [1, 0]})
+    assert np.array_equal(swapped.test_inputs, digits.test_inputs)
+    assert np.array_equal(swapped.test_labels, 1 - digits.test_labels)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from certbd import ensembles, models, rng, sigma
+
+SEARCH = {"pilots": 4, "draws": 64, "steps": 80, "learning_rate": 0.02, "bounds": [0.5, 4]}
+MLP = {"kind": "mlp", "hidden": 16, "epochs": 10, "batch_size": 64, "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def pilots(poisoned):
+    return ensembles.train(poisoned, 0.25, MLP, 2, 0, range(4), rng.PILOTS)
+
+
+@pytest.fixture(scope="module")
+def module():
+    return models.build(MLP, (1, 8, 8), 2)
+
+
+def test_the_radius_grows_and_sigma_stays_inside_its_bounds(module, pilots, digits):
+    found = sigma.optimise_sigma(module, pilots, digits.test_inputs, 0.25, SEARCH, 0)
+    assert found.trajectory[-10:].mean() > found.trajectory[:10].mean()
+    assert np.all((found.sigma >= 0.125) & (found.sigma <= 1.0))
+    assert found.sigma.std() > 0
+    tight = SEARCH | {"bounds": [0.9, 1.1]}
+    bounded = sigma.optimise_sigma(module, pilots, digits.test_inputs, 0.25, tight, 0)
+    assert np.all((bounded.sigma >= 0.225 - 1e-7) & (bounded.sigma <= 0.275 + 1e-7))
+
+
+def test_the_search_is_deterministic_and_an_inputs_sigma_is_its_own(
+    module, pilots, digits, monkeypatch
+):
+    every = sigma.optimise_sigma(module, pilots, digits.test_inputs, 0.25, SEARCH, 0)
+    again = sigma.optimise_sigma(module, pilots, digits.test_inputs, 0.25, SEARCH, 0)
+    assert np.array_equal(every.sigma, again.sigma)
+    monkeypatch.setattr(sigma, "EVALUATIONS", 7 * 4 * 64)
+    some = sigma.optimise_sigma(module, pilots, digits.test_inputs[10:40], 0.25, SEARCH, 0)
+    np.testing.assert_allclose(some.sigma, every.sigma[10:40], rtol=1e-4)
+
+
+def test_the_gradient_is_that_of_both_factors(digits):
+    """For one linear pilot the radius is smooth in sigma: compare with finite differences."""
+    module = models.build({"kind": "nearest_class_mean"}, (1, 8, 8), 2)
+    means = torch.from_numpy(
+        np.stack([digits.train_inputs[digits.train_labels == c].mean(0).ravel() for c in (0, 1)])
+    )
+    pilots = {"means": means[None].double()}
+    inputs = torch.from_numpy(digits.test_inputs[:5]).double()
+    draws = torch.from_numpy(rng.generator(0, 10).standard_normal((32, 1, 8, 8)))
+    at = torch.full((5,), 0.6, dtype=torch.float64)
+
+    def radius(value):
+        return sigma._radius_and_gradient(module, pilots, inputs, value, draws)[0]
+
+    gradient = sigma._radius_and_gradient(module, pilots, inputs, at, draws)[1]
+    numeric = (radius(at + 1e-5) - radius(at - 1e-5)) / 2e-5
+    torch.testing.assert_close(gradient, numeric, rtol=1e-4, atol=1e-6)
+
+
+def test_probabilities_are_clamped(digits):
+    """A certain pilot gets the clamp's margin, so the radius is sigma times its quantile."""
+    module = models.build({"kind": "nearest_class_mean"}, (1, 8, 8), 2)
+    means = torch.zeros(1, 2, 64)
+    means[0, 1] = -1000.0
+    one = torch.from_numpy(digits.test_inputs[:1])
+    radius, _ = sigma._radius_and_gradient(
+        module, {"means": means}, one, torch.tensor([0.5]), torch.zeros(2, 1, 8, 8)
+    )
+    assert radius.item() == pytest.approx(0.5 * norm.ppf(0.98), rel=1e-5)

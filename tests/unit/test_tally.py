@@ -1,0 +1,61 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from certbd import io, schemas
+from certbd.tally import count_votes
+
+SIZES = {"benign": 3, "triggered": 2}
+
+
+def votes_of(models, seed=0):
+    rows = [(m, split, s) for m in models for split, n in SIZES.items() for s in range(n)]
+    table = pd.DataFrame(rows, columns=["model", "split", "sample"])
+    return table.assign(vote=np.random.default_rng(seed).integers(-1, 4, len(table)))
+
+
+def write(path, table):
+    io.write_table(path, table, schemas.VOTES, {})
+    return path
+
+
+def test_counts_are_those_of_a_plain_loop(tmp_path):
+    tables = [votes_of(range(5), 1), votes_of(range(5, 9), 2)]
+    files = [
+        write(tmp_path / f"{i}.parquet", table.sample(frac=1, random_state=0))
+        for i, table in enumerate(tables)
+    ]
+    counts = count_votes(files, SIZES, 9, 4)
+    for split, size in SIZES.items():
+        expected = np.zeros((size, 4), int)
+        for row in pd.concat(tables).itertuples():
+            if row.split == split and row.vote >= 0:
+                expected[row.sample, row.vote] += 1
+        assert np.array_equal(counts[split], expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda t: t.iloc[1:], "needed: one of each of its 4 models on each of 5"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "needed: one of each"),
+        (lambda t: t.assign(vote=t["vote"].where(t.index != 2, 4)), "row 2: .*'vote': 4.* to 3"),
+        (lambda t: t.assign(sample=t["sample"].where(t.index != 2, 3)), "row 2: .*'sample': 3"),
+        (lambda t: t.assign(split="other"), "row 0: .*'split': 'other'"),
+        (lambda t: t.assign(model=t["model"] + 1), "look at model 0"),
+        (lambda t: t[t["model"] < 3], "look at model 3"),
+    ],
+)
+def test_missing_doubled_and_odd_votes_are_refused(tmp_path, change, named):
+    file = write(tmp_path / "chunk.parquet", change(votes_of(range(4))))
+    with pytest.raises(io.DataError, match=named):
+        count_votes([file], SIZES, 4, 4)
+
+
+def test_a_model_in_two_files_is_refused(tmp_path):
+    files = [
+        write(tmp_path / "a.parquet", votes_of([0])),
+        write(tmp_path / "b.parquet", votes_of([0])),
+    ]
+    with pytest.raises(io.DataError, match=r"b\.parquet: model 0 has voted in another"):
+        count_votes(files, SIZES, 1, 4)

@@ -1,0 +1,229 @@
+"""The smallest real run, from raw data to figures, and what is rebuilt when something changes."""
+
+import copy
+import shutil
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from certbd import metrics
+from conftest import ROOT, Workflow
+
+SMALL = {
+    "chunk_size": 10,
+    "undefended": "tiny",
+    "learners": {
+        "tiny": {"kind": "mlp", "hidden": 8, "epochs": 2, "batch_size": 64, "learning_rate": 0.01}
+    },
+    "noises": {
+        "small": {"sigma": 0.3, "search": {"pilots": 2, "draws": 2, "steps": 3}},
+        "other": {"sigma": 0.4, "search": {"pilots": 2, "draws": 2, "steps": 3}},
+    },
+    "experiments": [
+        {
+            "dataset": "digits01",
+            "attacks": ["one_pixel"],
+            "defense": defense,
+            "noises": [noise],
+            "learner": learner,
+            "n_models": 20,
+            "certify": {"alpha": 0.05},
+        }
+        for defense, noise, learner in (
+            ("rab", "small", "tiny"),
+            ("cert_ssb", "small", "tiny"),
+            ("decoupled", "train-1-test-0.4", "class_mean"),
+        )
+    ],
+}
+FIGURES = {"plot_certified_accuracy", "plot_attack_success", "plot_sigma_distribution"}
+FROM_CURVES = FIGURES - {"plot_sigma_distribution"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workflow = Workflow(tmp_path_factory.mktemp("two-cores"), SMALL)
+    workflow.run("--cores", "2")
+    return workflow
+
+
+@pytest.fixture
+def workflow(finished, tmp_path):
+    """A copy of the finished run, file times included."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
+    again = object.__new__(Workflow)
+    again.folder, again.config = folder, copy.deepcopy(SMALL)
+    return again
+
+
+def edit(workflow, module, text):
+    path = workflow.folder / "workflow" / "scripts" / "certbd" / module
+    path.write_text(path.read_text() + text)
+
+
+def test_every_experiment_is_in_the_summary(finished):
+    summary = pd.read_csv(finished.folder / "results" / "summary.csv")
+    curves = pd.read_csv(finished.folder / "results" / "curves.csv")
+    assert tuple(summary.columns) == metrics.SUMMARY
+    assert tuple(curves.columns) == metrics.CURVES
+    assert summary["defense"].tolist() == ["rab", "cert_ssb", "decoupled"]
+    assert (summary["n_poisoned"] == 13).all()
+    figures = finished.folder / "results" / "figures" / "digits01"
+    assert {file.name for file in figures.iterdir()} == {
+        "attack_success.svg", "certified_accuracy_joint.svg", "certified_accuracy_paper.svg",
+        "certified_accuracy_trigger.svg", "sigma_distribution.svg",
+    }  # fmt: skip
+
+
+def test_votes_do_not_depend_on_the_number_of_cores(finished, tmp_path):
+    single = Workflow(tmp_path, SMALL)
+    single.run("--cores", "1")
+    files = [*finished.folder.glob("results/**/*.parquet"), finished.folder / "results/summary.csv"]
+    assert len(files) == 1 + 1 + 6 + 3 + 1
+    for file in files:
+        other = tmp_path / file.relative_to(finished.folder)
+        if file.suffix == ".parquet":
+            assert pq.read_table(file).equals(pq.read_table(other)), file
+        else:
+            assert file.read_bytes() == other.read_bytes(), file
+
+
+def test_a_second_run_does_nothing(workflow):
+    assert "Nothing to be done" in workflow.run("--cores", "2")
+
+
+def test_another_alpha_certifies_anew_and_does_nothing_above(workflow):
+    for experiment in workflow.config["experiments"]:
+        experiment["certify"]["alpha"] = 0.1
+    workflow.write_config()
+    assert workflow.plan() == {"certify_votes": 3, "make_summary": 1} | dict.fromkeys(
+        FROM_CURVES, 1
+    )
+
+
+def test_another_style_redraws_figures_and_nothing_else(workflow):
+    edit(workflow, "plots.py", "\nX = 1\n")
+    assert workflow.plan() == dict.fromkeys(FIGURES, 1)
+    assert workflow.plan("figures") == dict.fromkeys(FIGURES, 1)
+
+
+def test_another_noise_level_computes_what_is_new(workflow):
+    workflow.config["experiments"][0]["noises"].append("other")
+    workflow.write_config()
+    new = {"train_models": 2, "collect_votes": 2, "certify_votes": 1, "make_summary": 1}
+    assert workflow.plan() == new | dict.fromkeys(FROM_CURVES, 1)
+
+
+def test_more_models_train_only_the_new_chunks(workflow):
+    for experiment in workflow.config["experiments"]:
+        experiment["n_models"] = 30
+    workflow.write_config()
+    new = {"train_models": 3, "collect_votes": 3, "certify_votes": 3, "make_summary": 1}
+    assert workflow.plan() == new | dict.fromkeys(FROM_CURVES, 1)
+
+
+def test_another_spelling_of_a_path_reruns_nothing(workflow):
+    for spelling in ("data/", "./data", str(workflow.folder / "data")):
+        assert workflow.plan("--config", f"data_root={spelling}") == {}
+
+
+def test_another_device_or_a_comment_reruns_nothing(workflow):
+    edit(workflow, "rng.py", "\n# a comment\n")
+    assert workflow.plan("--config", "device=cpu") == {}
+
+
+def test_another_generator_retrains(workflow):
+    edit(workflow, "rng.py", "\nX = 1\n")
+    assert {"train_models", "collect_votes", "optimise_sigma", "make_poison"} <= set(
+        workflow.plan()
+    )
+
+
+def test_models_can_be_dropped_once_they_have_voted(workflow):
+    workflow.config["keep_models"] = False
+    workflow.config["experiments"] = [workflow.config["experiments"][2] | {"seed": 1}]
+    workflow.write_config()
+    workflow.run("--cores", "2")
+    run = "results/digits01/one_pixel/decoupled/train-1-test-0.4/class_mean/seed-1"
+    assert len(list(workflow.folder.glob(f"{run}/votes/*.parquet"))) == 2
+    assert not list(workflow.folder.glob(f"{run}/models/*.safetensors"))
+
+
+def test_a_run_without_attack_leaves_attack_columns_empty(workflow):
+    workflow.config["attacks"] = {"clean": {"kind": "none"}}
+    workflow.config["experiments"] = [workflow.config["experiments"][2] | {"attacks": ["clean"]}]
+    workflow.write_config()
+    workflow.run("--cores", "2")
+    (row,) = pd.read_csv(workflow.folder / "results" / "summary.csv").to_dict("records")
+    assert row["n_poisoned"] == row["attack_norm"] == 0
+    for column in ("attack_success", "certified_at_attack", "clean_certified_at_attack"):
+        assert pd.isna(row[column])
+    assert row["clean_accuracy"] > 0
+
+
+def test_damaged_votes_are_named_and_certify_nothing(workflow):
+    damaged = next(workflow.folder.glob("results/**/rab/**/chunk-0-9.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    done = workflow.call("--cores", "1", "--forcerun", "certify_votes")
+    assert done.returncode != 0
+    assert f"error: {damaged.relative_to(workflow.folder)}: not a Parquet file" in done.stderr
+
+
+def one_change(**changes):
+    config = copy.deepcopy(SMALL)
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        entry = config
+        for parent in parents:
+            entry = entry[int(parent) if parent.isdigit() else parent]
+        entry[key] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (one_change(chunksize=10), "unknown key 'chunksize' (did you mean 'chunk_size'?)"),
+        (
+            one_change(experiments__0__attacks=["two_pixel"]),
+            "experiments[0].attacks: 'two_pixel' is not defined under attacks; defined: blending",
+        ),
+        (
+            one_change(noises={"small": {"sigma": -0.3}}),
+            "noises.small.sigma: -0.3 is less than or equal to the minimum of 0; allowed: a number",
+        ),
+        (
+            one_change(attacks={"one_pixel": {"kind": "one_pixel", "norm": 0.5, "rate": 0.003}}),
+            "attacks.one_pixel on dataset digits01: rate: 0.003 of 271 training inputs is 0",
+        ),
+        (
+            one_change(experiments__0__certify={"alpha": 1.0}),
+            "experiments[0].certify.alpha: 1.0 is greater than or equal to the maximum of 1",
+        ),
+        (
+            one_change(experiments__0__n_models=0),
+            "experiments[0].n_models: 0 is less than the minimum of 1",
+        ),
+        (
+            one_change(experiments__0__n_models=15),
+            "experiments[0].n_models: 15 is not a multiple of chunk_size, which is 10",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_any_job(tmp_path, config, named):
+    workflow = Workflow(tmp_path, config)
+    done = workflow.call("--cores", "1")
+    assert done.returncode != 0
+    assert named in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert [file.name for file in (tmp_path / "results").iterdir()] == [".gitignore"]
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "config").glob("*.yaml")), ids=lambda file: file.stem
+)
+def test_every_shipped_config_dry_runs(tmp_path, file):
+    workflow = Workflow(tmp_path)
+    assert sum(workflow.plan("--configfile", f"config/{file.name}").values()) > 0
