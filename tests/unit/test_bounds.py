@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 from scipy import stats
@@ -67,6 +67,7 @@ def test_least_majority_is_where_clopper_pearson_passes_one_half():
 
 
 @given(st.floats(0, 1), st.integers(1, 10_000), levels)
+@example(1e-05, 2668, 0.6875)
 def test_bounds_on_means(mean, n, alpha):
     hoeffding = float(bounds.hoeffding_lower(mean, n, alpha))
     chernoff = float(bounds.kl_lower(mean, n, alpha))

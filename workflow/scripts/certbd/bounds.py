@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, bdtrc, betaincinv, rel_entr
+from scipy.special import bdtr, bdtrc, betaincinv, rel_entr, xlog1py
 
 from certbd.checks import is_whole, require
 
@@ -147,7 +147,7 @@ def kl_lower(mean: ArrayLike, trials: ArrayLike, alpha: ArrayLike) -> Array:
     budget = -np.log(level) / n
 
     def excess(p: Array) -> Array:
-        return budget - rel_entr(m, p) - rel_entr(1 - m, 1 - p)
+        return budget - rel_entr(m, p) - xlog1py(1 - m, -m) + xlog1py(1 - m, -p)
 
     lower = _bisect(excess, np.zeros(m.shape), m)
     return np.maximum(np.where(m == 0, 0.0, _down(lower)), hoeffding_lower(m, n, level))
