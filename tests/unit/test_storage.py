@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from certbd.storage import storage_update
+from certbd import storage
+from certbd.storage import order_sensitivity, storage_update
 
 
 def oracle(inputs, labels, radii):
@@ -50,7 +51,15 @@ def queries(draw):
     return draw(st.lists(st.tuples(points, st.integers(0, 3), radius), min_size=1, max_size=25))
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(storage, "BLOCK", 4)
+
+
+ANY_BLOCK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+
+
+@settings(max_examples=400, **ANY_BLOCK)
 @given(queries())
 def test_equals_the_oracle(rows):
     inputs, labels, radii = zip(*rows, strict=True)
@@ -58,7 +67,7 @@ def test_equals_the_oracle(rows):
     assert list(zip(*got, strict=True)) == oracle(inputs, labels, radii)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, **ANY_BLOCK)
 @given(queries())
 def test_balls_of_different_labels_never_meet(rows):
     inputs, labels, radii = zip(*rows, strict=True)
@@ -68,6 +77,50 @@ def test_balls_of_different_labels_never_meet(rows):
         for j in np.flatnonzero((got.radii > 0) & (got.labels != got.labels[i])):
             gap = np.linalg.norm(points[i] - points[j])
             assert gap >= (got.radii[i] + got.radii[j]) * (1 - 1e-12)
+
+
+def crowd(n, dimension, seed, n_labels=3):
+    """Points of overlapping clusters with radii about their distances."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, n_labels, n)
+    points = generator.normal(size=(n, dimension)) + 2.0 * labels[:, None]
+    radii = generator.exponential(np.sqrt(dimension), n) * (generator.random(n) < 0.9)
+    return points, labels, radii
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 64])
+@pytest.mark.parametrize("block", [1, 100, 512])
+def test_equals_the_oracle_on_a_crowd(dimension, block, monkeypatch):
+    monkeypatch.setattr(storage, "BLOCK", block)
+    points, labels, radii = crowd(400, dimension, dimension)
+    got = storage_update(points, labels, radii)
+    expected = oracle(points, labels, radii)
+    assert got.labels.tolist() == [c for c, _, _ in expected]
+    assert got.actions.tolist() == [action for _, _, action in expected]
+    np.testing.assert_allclose(got.radii, [r for _, r, _ in expected], rtol=1e-12, atol=1e-14)
+    assert len(set(got.actions)) >= 4
+
+
+def test_the_invariant_holds_for_10_000_points(monkeypatch):
+    monkeypatch.setattr(storage, "BLOCK", 512)
+    points, labels, radii = crowd(10_000, 4, 0)
+    got = storage_update(points, labels, radii / 2)
+    stored = got.radii > 0
+    points, labels, radii = points[stored], got.labels[stored], got.radii[stored]
+    assert len(set(labels)) == 3
+    for i in range(len(points)):
+        other = labels[i + 1 :] != labels[i]
+        gaps = np.linalg.norm(points[i + 1 :][other] - points[i], axis=1)
+        assert np.all(gaps >= (radii[i + 1 :][other] + radii[i]) * (1 - 1e-12))
+
+
+def test_order_sensitivity_counts_orders_with_another_outcome():
+    inputs, labels, radii = [[0.0], [0.5], [9.0]], [0, 1, 0], [1.0, 1.0, 1.0]
+    shares = order_sensitivity(inputs, labels, radii, np.random.default_rng(0), 200)
+    assert shares[2] == 0
+    assert shares[0] == shares[1] == pytest.approx(0.5, abs=0.15)
+    inputs, labels, radii = [[0.0], [5.0]], [0, 1], [1.0, 0.0]
+    assert not order_sensitivity(inputs, labels, radii, np.random.default_rng(0), 9).any()
 
 
 def test_each_action():

@@ -7,6 +7,9 @@ Source: Weber et al. (RAB), arXiv 2003.08904, for equal sigma; Cohen et al., arX
 Theorem 1, after scaling each block of coordinates by its own sigma.
 """
 
+import math
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
@@ -94,6 +97,79 @@ def class_mean_trigger_radius(
     variance = _positive("class_variance", class_variance)
     _check_count(n_poisoned)
     return _radius_of_weight(margin, sigma_test, n_poisoned**2 / variance.min())
+
+
+def bagging_radius(
+    p_a: ArrayLike, sigma_test: ArrayLike, n_rows: int, n_drawn: int, n_poisoned: int
+) -> NDArray[np.float64]:
+    """Return the trigger radius of bagging with test noise: any rows replaced, labels too.
+
+    A draw of m of n rows without replacement avoids r given ones with probability
+    ``q = C(n-r, m)/C(n, m)``. Given that, the class has probability at least
+    ``a = (p_A - (1-q))/q``, so in the other world at least ``q cdf(ppf(a) - tau/sigma_0)``, which
+    exceeds 1/2 for ``tau < sigma_0 (ppf(a) - ppf(1/(2q)))``. ``docs/theory.md``, section 7; Jia et
+    al., arXiv 2008.04495, for the draws.
+
+    Parameters
+    ----------
+    p_a, sigma_test : array_like
+        Lower bound on the probability of the predicted class; test noise. Broadcast.
+    n_rows, n_drawn, n_poisoned : int
+        Rows n of the training set, rows m drawn for each model, rows r replaced.
+
+    Returns
+    -------
+    array of float64
+        0 where not even a clean test input is covered.
+    """
+    p, test = np.asarray(p_a, np.float64), _positive("sigma_test", sigma_test)
+    require((p >= 0) & (p <= 1), "p_a", p, "from 0 to 1")
+    _check_count(n_poisoned)
+    drawn = np.asarray(n_drawn)
+    require(is_whole(drawn) & (drawn >= 1) & (drawn <= n_rows), "n_drawn", drawn, "1 to n_rows")
+    clean = math.comb(max(0, n_rows - n_poisoned), n_drawn)
+    q = math.nextafter(float(Fraction(clean, math.comb(n_rows, n_drawn))), 0)
+    if q <= 0.5:
+        return np.zeros(np.broadcast_shapes(p.shape, test.shape))
+    given = np.maximum((p - (1 - q)) / q, 0)
+    return np.where(given > 1 / (2 * q), test * (ndtri(given) - ndtri(1 / (2 * q))), 0.0)
+
+
+def statistic_radius(
+    margin: ArrayLike,
+    sigma_test: ArrayLike,
+    sigma_statistic: float,
+    n_rows: int,
+    n_poisoned: int,
+    bound: float,
+) -> NDArray[np.float64]:
+    """Return the trigger radius of a noisy bounded statistic: any rows replaced, labels too.
+
+    Replacing r of n rows moves ``T = (1/n) sum_i t(x_i, y_i)``, ``|t| <= B``, by at most
+    ``2 r B/n``; with noise s on T the joint certificate leaves
+    ``sigma_0 sqrt(M^2 - (2 r B/(n s))^2)`` for the test input. ``docs/theory.md``, section 7.
+
+    Parameters
+    ----------
+    margin, sigma_test : array_like
+        Broadcast over test inputs.
+    sigma_statistic : float
+        Standard deviation s of the noise on each coordinate of T.
+    n_rows, n_poisoned : int
+        Rows n of the training set, rows r replaced.
+    bound : float
+        B, fixed before the data are seen.
+
+    Returns
+    -------
+    array of float64
+        0 where not even a clean test input is covered.
+    """
+    test, noise = _positive("sigma_test", sigma_test), _positive("sigma_statistic", sigma_statistic)
+    rows, size = _positive("n_rows", n_rows), _positive("bound", bound)
+    _check_count(n_poisoned)
+    left = np.maximum(margin, 0) ** 2 - (2 * n_poisoned * size / (rows * noise)) ** 2
+    return test * np.sqrt(np.maximum(left, 0))
 
 
 def _radius_of_weight(

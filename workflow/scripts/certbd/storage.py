@@ -2,8 +2,14 @@
 
 Source: Qiao et al. (Cert-SSB), arXiv 2504.21730; ``docs/theory.md``, section 4, which also says
 what it does not give.
+
+The **depth** of a query x in a stored ball (x_j, R_j) is ``R_j - |x - x_j|``: positive inside, else
+minus the gap. All that a query needs is its greatest depth, and the greatest depth in balls of other
+labels. Distances are first bounded by one matrix product a block; only the few balls that could be
+the deepest are then measured exactly.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,14 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from certbd.checks import require
 
+Array = NDArray[np.float64]
+
 KEPT, ALIGNED, EXTENDED, TRIMMED, ABSTAINED = "kept", "aligned", "extended", "trimmed", "abstained"
+BLOCK = 512
+"""Queries whose distances are bounded at a time."""
 
 
 class StorageUpdate(NamedTuple):
     """Labels and radii (n,) after the update, and what was done to each query."""
 
     labels: NDArray[np.int64]
-    radii: NDArray[np.float64]
+    radii: Array
     actions: NDArray[np.str_]
 
 
@@ -57,40 +67,124 @@ def storage_update(inputs: ArrayLike, labels: ArrayLike, radii: ArrayLike) -> St
     labels, radii = np.array(labels, np.int64), np.array(radii, np.float64)
     if not len(points) == len(labels) == len(radii):
         raise ValueError(f"{len(points)} inputs, {len(labels)} labels and {len(radii)} radii")
-    require(~np.isnan(points), "inputs", points, "numbers")
+    require(np.isfinite(points), "inputs", points, "finite numbers")
     require(radii >= 0, "radii", radii, "0 or above")
     actions = np.full(len(points), KEPT, dtype="<U9")
-    for query in range(len(points)):
-        earlier = np.flatnonzero(radii[:query] > 0)
-        distances = np.linalg.norm(points[earlier] - points[query], axis=1)
-        labels[query], radii[query], actions[query] = _update(
-            labels[query], radii[query], distances, labels[earlier], radii[earlier]
+    for query, nearest, farthest in _distance_bounds(points):
+        stored = np.flatnonzero(radii[:query] > 0)
+        memory = _Memory(points, labels, radii, query, stored, nearest[stored], farthest[stored])
+        labels[query], radii[query], actions[query] = _answer(
+            int(labels[query]), float(radii[query]), memory
         )
     return StorageUpdate(labels, radii, actions)
 
 
-def _update(
-    label: int,
-    radius: float,
-    distances: NDArray[np.float64],
-    stored_labels: NDArray[np.int64],
-    stored_radii: NDArray[np.float64],
-) -> tuple[int, float, str]:
-    """Answer one query given its distances to the stored balls."""
-    inside = distances < stored_radii
-    inner = float(np.max((stored_radii - distances)[inside], initial=0.0))
-    if inside.any() and (radius == 0 or stored_labels[inside][0] != label):
-        return int(stored_labels[inside][0]), _down(inner), ALIGNED
+def order_sensitivity(
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    radii: ArrayLike,
+    generator: np.random.Generator,
+    orders: int,
+) -> Array:
+    """Return, for each query, the share of random orders in which its outcome is another.
+
+    Parameters
+    ----------
+    inputs, labels, radii
+        As for `storage_update`.
+    generator : Generator
+        Draws the orders.
+    orders : int
+        How many.
+
+    Returns
+    -------
+    array (n,)
+        Compared with the order as given; an outcome is the label, abstention included, and the
+        radius.
+    """
+    points, labels, radii = np.asarray(inputs), np.asarray(labels), np.asarray(radii)
+    given = storage_update(points, labels, radii)
+    changed = np.zeros(len(points))
+    for _ in range(orders):
+        order = generator.permutation(len(points))
+        other = storage_update(points[order], labels[order], radii[order])
+        label_differs = np.where(other.radii > 0, other.labels, -1) != np.where(
+            given.radii[order] > 0, given.labels[order], -1
+        )
+        changed[order] += label_differs | ~np.isclose(other.radii, given.radii[order], rtol=1e-9)
+    return changed / orders
+
+
+class _Memory(NamedTuple):
+    """The balls stored before a query, with bounds on their distances (stored,) from it."""
+
+    points: Array
+    labels: NDArray[np.int64]
+    radii: Array
+    query: int
+    stored: NDArray[np.int64]
+    nearest: Array
+    farthest: Array
+
+    def deepest(self, among: NDArray[np.bool_], above: float) -> tuple[Array, Array, int]:
+        """Measure the balls `among` the stored ones in which the query may be deepest.
+
+        Those in which its depth cannot be above `above`, or is less than in another, are left out.
+
+        Returns
+        -------
+        distances, radii, label
+            Of the balls measured; the label of the deepest of them, -1 if there are none.
+        """
+        radii = self.radii[self.stored]
+        at_least = np.max(radii - self.farthest, where=among, initial=above)
+        contenders = self.stored[among & (radii - self.nearest >= at_least)]
+        distances = _distances(self.points[contenders], self.points[self.query])
+        radii = self.radii[contenders]
+        label = int(self.labels[contenders[(radii - distances).argmax()]]) if len(radii) else -1
+        return distances, radii, label
+
+
+def _answer(label: int, radius: float, memory: _Memory) -> tuple[int, float, str]:
+    """Apply the four steps to one query."""
+    distances, radii, inner_label = memory.deepest(np.ones(len(memory.stored), np.bool_), 0.0)
+    inner = float(np.max(radii - distances, where=distances < radii, initial=0.0))
+    if inner > 0 and (radius == 0 or inner_label != label):
+        return inner_label, _down(inner), ALIGNED
     if radius == 0:
         return label, 0.0, ABSTAINED
     action = KEPT
-    overlapping = (stored_labels != label) & (distances < radius + stored_radii)
+    distances, radii, _ = memory.deepest(memory.labels[memory.stored] != label, -radius)
+    overlapping = distances < radius + radii
     if overlapping.any():
-        radius = max(0.0, _down(float(np.min((distances - stored_radii)[overlapping]))))
+        radius = max(0.0, _down(float(np.min((distances - radii)[overlapping]))))
         action = TRIMMED
     if inner > radius:
         radius, action = _down(inner), EXTENDED
     return label, radius, action
+
+
+def _distance_bounds(points: Array) -> Iterator[tuple[int, Array, Array]]:
+    """Yield each query with lower and upper bounds on its distances to all earlier queries."""
+    squares = np.einsum("ij,ij->i", points, points)
+    require(np.isfinite(squares), "squared norms of inputs", squares, "finite")
+    # a product's error is at most d u |x||y| (Higham, section 3.1): four times that for safety
+    error = 4 * (points.shape[1] + 8) * np.finfo(np.float64).eps
+    for start in range(0, len(points), BLOCK):
+        stop = min(start + BLOCK, len(points))
+        scale = squares[start:stop, None] + squares[:stop]
+        estimate = scale - 2 * (points[start:stop] @ points[:stop].T)
+        scale *= error
+        nearest = np.sqrt(np.maximum(estimate - scale, 0))
+        farthest = np.sqrt(np.maximum(estimate + scale, 0))
+        for query in range(start, stop):
+            row = query - start
+            yield query, nearest[row, :query], farthest[row, :query]
+
+
+def _distances(points: Array, point: Array) -> Array:
+    return np.sqrt(np.sum(np.square(points - point), axis=1))
 
 
 def _down(radius: float) -> float:
