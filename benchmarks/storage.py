@@ -66,14 +66,11 @@ def main() -> None:
         label == fast.labels[query] and np.isclose(radius, fast.radii[query], rtol=1e-12)
         for query, (label, radius) in zip(queries, answers, strict=True)
     ]
-    names, counts = np.unique(fast.actions, return_counts=True)
-    print(
-        f"{options.queries} queries of {options.features} features: {dict(zip(names.tolist(), counts.tolist(), strict=True))}"
-    )
+    actions = dict(zip(*np.unique(fast.actions, return_counts=True), strict=True))
+    print(f"{options.queries} queries of {options.features} features:", *actions.items())
     print(f"storage_update: {seconds:.1f} s, peak memory of the process {memory:.2f} GiB")
-    print(
-        f"plain loop: {plain:.0f} s (every {options.step}th query timed), equal answers: {sum(equal)} of {len(equal)}"
-    )
+    print(f"plain loop: {plain:.0f} s (every {options.step}th query timed)")
+    print(f"equal answers: {sum(equal)} of {len(equal)}")
     print(f"ratio: {plain / seconds:.0f}")
     if not all(equal):
         sys.exit("answers differ")

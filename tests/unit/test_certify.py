@@ -5,18 +5,21 @@ from scipy.stats import norm
 
 from certbd import bounds, metrics, schemas
 from certbd.axes import Certification
-from certbd.certify import TrainingSide, VotedSplit, certify_split
+from certbd.certify import TrainingSide, VotedSplit, certify_split, describe
+from certbd.tally import Tally
 
 N = 1000
 COUNTS = np.array([[990, 10], [300, 700], [501, 499], [0, 990], [500, 500]])
 INPUTS = np.arange(5, dtype=np.float32)[:, None] * 10
-TRAINING = TrainingSide(np.full(40, 1.5), np.repeat([0, 1], 20), 4, 0.2)
+TRAINING = TrainingSide(np.full(40, 1.5), np.full(2, 20 * 1.5**2), 4, 0.2)
 
 
-def certify(defense="decoupled", learner="nearest_class_mean", training=TRAINING, **options):
+def certify(defense="decoupled", training=TRAINING, scores=None, **options):
     certification = Certification(N, "clopper_pearson", 0.001, "per_input")._replace(**options)
-    split = VotedSplit("benign", INPUTS, np.array([0, 0, 0, 1, 1]), COUNTS, np.full(5, 0.4))
-    return certify_split(split, training, certification, 5, defense, learner)
+    tally = Tally(COUNTS, scores)
+    split = VotedSplit("benign", INPUTS, np.array([0, 0, 0, 1, 1]), tally, np.full(5, 0.4))
+    orders = np.random.default_rng(0)
+    return certify_split(split, training, certification, 5, defense, orders)
 
 
 def test_predictions_and_abstentions():
@@ -42,7 +45,7 @@ def test_radii():
 
 
 def test_other_learners_have_the_general_radius_alone():
-    table = certify(learner="mlp")
+    table = certify(training=TRAINING._replace(class_variance=None))
     assert table["radius_trigger_statistic"].isna().all()
     assert np.array_equal(table["radius_trigger"], table["radius_trigger_general"])
 
@@ -53,8 +56,32 @@ def test_an_attack_is_covered_strictly_below_the_radius():
     below = certify(training=TRAINING._replace(attack_norm=np.nextafter(radius, 0)))
     assert not at["covers_attack"][0]
     assert below["covers_attack"][0]
-    none = certify(training=TRAINING._replace(n_poisoned=0, attack_norm=0.0))
+    none = certify(training=TRAINING._replace(n_poisoned=0, attack_norm=None))
     assert none["covers_attack"].isna().all()
+
+
+def test_without_training_noise_there_is_no_training_radius():
+    table = certify("external", training=None)
+    for column in ("radius_joint", "radius_trigger", "radius_trigger_general", "covers_attack"):
+        assert table[column].isna().all()
+    assert table["radius_paper"][0] == pytest.approx(0.4 * table["margin"][0])
+
+
+def test_every_bound_certifies_with_its_own_level():
+    scores = np.array([[900, 100], [300, 700], [501, 499], [10, 900], [500, 500.0]])
+    expected = {
+        "clopper_pearson": bounds.clopper_pearson_lower(990, N, 0.0005),
+        "majority": bounds.majority_lower(990, N, 0.001),
+        "hoeffding": bounds.hoeffding_lower(0.9, N, 0.0005),
+        "kl": bounds.kl_lower(0.9, N, 0.0005),
+    }
+    for bound, p_lower in expected.items():
+        table = certify(bound=bound, scores=scores)
+        assert table["p_lower"][0] == p_lower
+        assert table["prediction"].tolist()[:2] == [0, 1]
+        assert table["prediction"][2] == schemas.ABSTAIN
+    with pytest.raises(ValueError, match="needs scores"):
+        certify(bound="kl")
 
 
 def test_multiplicity_shares_alpha_among_all_certificates():
@@ -64,12 +91,14 @@ def test_multiplicity_shares_alpha_among_all_certificates():
 
 
 def test_published_radii():
-    rab = certify("rab", "mlp")
+    rab = certify("rab")
     assert rab["radius_paper"][0] == pytest.approx(0.4 * rab["margin"][0])
     assert rab["storage_action"].isna().all()
-    ssb = certify("cert_ssb", "mlp")
+    ssb = certify("cert_ssb")
     assert ssb["storage_action"].tolist() == ["kept", "kept", "abstained", "kept", "abstained"]
     assert ssb["prediction_storage"].tolist() == [0, 1, -1, 1, -1]
+    assert (ssb["storage_order_sensitivity"] == 0).all()
+    assert "storage-update {'kept': 3, 'abstained': 2}, 0.00 %" in describe(ssb)
 
 
 ROW = {

@@ -32,7 +32,7 @@ def test_defaults_are_filled_in():
     config = read(strip)
     run, certification = config.rows[0]
     assert run.seed == 0
-    assert certification == (1000, "clopper_pearson", 0.001, "per_input")
+    assert certification == (1000, "majority", 0.001, "per_input")
     assert config.chunk_size == 1000
     assert config.noises["sigma-0.25"]["search"]["pilots"] == 8
 

@@ -56,9 +56,8 @@ def test_batched_training_equals_the_plain_loop(poisoned, digits):
 def test_a_model_is_the_same_in_every_chunk(poisoned, digits, learner, width, monkeypatch):
     whole = train(poisoned, learner, range(8))
     module = models.build(learner, poisoned.inputs.shape[1:], 2)
-    votes = ensembles.vote(
-        module, whole, digits.test_inputs, 0.5, rng.generators(7, rng.Purpose.TEST_NOISE, range(8))
-    )
+    generators = rng.generators(7, rng.Purpose.TEST_NOISE, range(8))
+    votes, scores = ensembles.vote(module, whole, digits.test_inputs, 0.5, generators)
     monkeypatch.setattr(ensembles, "BLOCK_BYTES", 3 * poisoned.inputs.nbytes)
     for first in range(0, 8, width):
         indices = range(first, min(first + width, 8))
@@ -67,9 +66,9 @@ def test_a_model_is_the_same_in_every_chunk(poisoned, digits, learner, width, mo
         for name, parameter in part.items():
             assert torch.equal(parameter, whole[name][here])
         generators = rng.generators(7, rng.Purpose.TEST_NOISE, indices)
-        assert np.array_equal(
-            ensembles.vote(module, part, digits.test_inputs, 0.5, generators), votes[here]
-        )
+        some, their = ensembles.vote(module, part, digits.test_inputs, 0.5, generators)
+        assert np.array_equal(some, votes[here])
+        assert np.array_equal(their, scores[here])
 
 
 def test_a_network_is_handed_nothing_but_the_noisy_copy(poisoned, monkeypatch):
@@ -154,7 +153,7 @@ def test_one_test_noise_draw_a_model_scaled_by_each_inputs_sigma():
     u = np.stack([g.standard_normal(2, np.float32) for g in generators])
     again = rng.generators(0, rng.Purpose.TEST_NOISE, range(500))
     sigma = np.array([0.4, 2.0])
-    votes = ensembles.vote(Echo(), {"weight": torch.zeros(500, 1)}, inputs, sigma, again)
+    votes, _ = ensembles.vote(Echo(), {"weight": torch.zeros(500, 1)}, inputs, sigma, again)
     expected = (inputs + sigma[:, None] * u[:, None]).argmax(-1)
     assert np.array_equal(votes, expected)
 
@@ -164,9 +163,12 @@ def test_a_diverged_model_votes_for_no_class(poisoned, digits):
     ensemble["means"][1] = torch.nan
     module = models.build(CLASS_MEAN, poisoned.inputs.shape[1:], 2)
     generators = rng.generators(7, rng.Purpose.TEST_NOISE, range(3))
-    votes = ensembles.vote(module, ensemble, digits.test_inputs, 0.5, generators)
+    votes, scores = ensembles.vote(module, ensemble, digits.test_inputs, 0.5, generators)
     assert (votes[1] == -1).all()
     assert (votes[[0, 2]] >= 0).all()
+    assert (scores[1] == 0).all()
+    np.testing.assert_allclose(scores[[0, 2]].sum(-1), 1, atol=1e-5)
+    assert np.array_equal(scores[[0, 2]].argmax(-1), votes[[0, 2]])
 
 
 def test_initial_weights_are_pytorchs_default_distribution():

@@ -31,7 +31,31 @@ def test_counts_are_those_of_a_plain_loop(tmp_path):
         for row in pd.concat(tables).itertuples():
             if row.split == split and row.vote >= 0:
                 expected[row.sample, row.vote] += 1
-        assert np.array_equal(counts[split], expected)
+        assert np.array_equal(counts[split].votes, expected)
+        assert counts[split].scores is None
+
+
+def test_scores_are_added_up_without_diverged_models(tmp_path):
+    table = votes_of(range(6))
+    scores = np.random.default_rng(0).dirichlet(np.ones(4), len(table)).astype(np.float32)
+    file = tmp_path / "chunk.parquet"
+    io.write_table(file, table.assign(score=list(scores)), schemas.scored_votes(4), {})
+    counts = count_votes([file], SIZES, 6, 4, scored=True)
+    for split, size in SIZES.items():
+        for sample in range(size):
+            rows = (table["split"] == split) & (table["sample"] == sample) & (table["vote"] >= 0)
+            np.testing.assert_allclose(counts[split].scores[sample], scores[rows].sum(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [[1.5, -0.5, 0, 0], [0.5, 0.6, 0, 0], [np.nan, 0, 0, 0]])
+def test_scores_out_of_range_are_named(tmp_path, bad):
+    table = votes_of(range(2)).assign(vote=1)
+    scores = [np.array([0, 1, 0, 0], np.float32)] * len(table)
+    scores[3] = np.array(bad, np.float32)
+    file = tmp_path / "chunk.parquet"
+    io.write_table(file, table.assign(score=scores), schemas.scored_votes(4), {})
+    with pytest.raises(io.DataError, match=r"chunk.parquet: column score, row 3: "):
+        count_votes([file], SIZES, 2, 4, scored=True)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,21 @@ ATTACKED = list(
     )
 )
 SEARCHED = [run for run in RUNS if run.defense == "cert_ssb"]
+EXTERNAL_CURVES = [
+    (run.dataset, certificate)
+    for run, entry in CONFIG.external.items()
+    for certificate in ("trigger", "joint", "paper")
+    if certificate == "paper" or "sigma_train" in entry
+]
 CURVE_FIGURES = list(
     dict.fromkeys(
-        (run.dataset, certificate)
-        for run in RUNS
-        for certificate in ("trigger", "joint", "paper")
-        if certificate != "paper" or run.defense in ("rab", "cert_ssb")
+        EXTERNAL_CURVES
+        + [
+            (run.dataset, certificate)
+            for run in RUNS
+            for certificate in ("trigger", "joint", "paper")
+            if certificate != "paper" or run.defense in ("rab", "cert_ssb")
+        ]
     )
 )
 CURVE_FILES = [
@@ -28,18 +37,33 @@ SUCCESS_FILES = [
     f"results/figures/{dataset}/attack_success.svg" for dataset in ATTACKED
 ]
 FIGURES = CURVE_FILES + SIGMA_FILES + SUCCESS_FILES
+UNDEFENDED_FILES = {
+    run: f"{UNDEFENDED}/predictions.parquet".format(
+        **run._asdict() | {"learner": CONFIG.undefended}
+    )
+    for run in RUNS
+}
+UNDEFENDED_INPUTS = list(dict.fromkeys(UNDEFENDED_FILES.values()))
+
+
+def summary_row(run, certification):
+    """The axes of a row of the summary, its attack, and which undefended network belongs to it."""
+    undefended = None
+    if run in UNDEFENDED_FILES:
+        undefended = UNDEFENDED_INPUTS.index(UNDEFENDED_FILES[run])
+    return (
+        run._asdict()
+        | certification._asdict()
+        | ATTACK_SLICES[run]
+        | {"undefended": undefended}
+    )
 
 
 rule make_summary:
     """Needs every experiment's certificates; makes the summary and the curves."""
     input:
         certificates=[path_of(*row) for row in CONFIG.rows],
-        undefended=[
-            f"{UNDEFENDED}/predictions.parquet".format(
-                **run._asdict() | {"learner": CONFIG.undefended}
-            )
-            for run, certification in CONFIG.rows
-        ],
+        undefended=UNDEFENDED_INPUTS,
     output:
         summary=report(
             "results/summary.csv",
@@ -61,12 +85,7 @@ rule make_summary:
         runtime=30,
     params:
         settings={
-            "rows": [
-                run._asdict()
-                | certification._asdict()
-                | ATTACK_SLICES[run.dataset, run.attack]
-                for run, certification in CONFIG.rows
-            ],
+            "rows": [summary_row(*row) for row in CONFIG.rows],
             "grids": dict(CONFIG.curves),
         },
         code=code("make_summary.py"),
@@ -96,7 +115,7 @@ rule plot_certified_accuracy:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={"figures": CURVE_FIGURES},
+        settings={"figures": CURVE_FIGURES, "references": dict(CONFIG.references)},
         code=code("plot_certified_accuracy.py"),
     script:
         "../scripts/plot_certified_accuracy.py"

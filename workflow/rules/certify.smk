@@ -1,4 +1,4 @@
-"""Stage certify, without torch. From: all votes of a run. To: {run}/{certification}/
+"""Stage certify, without torch. From: all votes of a run, or votes from elsewhere. To: {run}/{certification}/
 certificates.parquet, a prediction with its radii for every test input.
 """
 
@@ -29,14 +29,36 @@ rule certify_votes:
         runtime=60,
     params:
         settings=lambda w: {
-            "certification": Certification(
-                int(w.n_models), w.bound, float(w.alpha), w.multiplicity
-            )._asdict(),
+            "certification": certification_of(w),
             "noise": CONFIG.noise_levels(run_of(w)),
             "defense": w.defense,
             "learner_kind": CONFIG.learners[w.learner]["kind"],
-            "attack_norm": ATTACK_SLICES[w.dataset, w.attack]["attack_norm"],
+            "attack_norm": ATTACK_SLICES[run_of(w)]["attack_norm"] or None,
+            "seed": int(w.seed),
         },
         code=code("certify_votes.py"),
     script:
         "../scripts/certify_votes.py"
+
+
+rule certify_external:
+    """Needs a file of votes or scores of models trained elsewhere; makes its table of certificates."""
+    output:
+        certificates=f"{EXTERNAL}/certificates.parquet",
+    log:
+        f"{EXTERNAL}/certify_external.log",
+    benchmark:
+        f"{EXTERNAL}/certify_external.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        votes=lambda w: str(EXTERNAL_FILES[external_run_of(w), "votes"]),
+        labels=lambda w: str(EXTERNAL_FILES[external_run_of(w), "labels"] or ""),
+    params:
+        settings=lambda w: external_slice(w),
+        code=code("certify_external.py"),
+    script:
+        "../scripts/certify_external.py"

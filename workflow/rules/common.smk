@@ -4,6 +4,7 @@ A path holds only the axes that its artifact depends on; the values behind the n
 `params`, in one dictionary with just the keys that the stage uses.
 """
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from certbd import attacks, datasets
-from certbd.axes import Certification, Run
+from certbd.axes import SCORE_BOUNDS, Certification, Run
 from certbd.config import ConfigError, read_config
 from certbd.fingerprint import fingerprint
 from certbd.io import DataError
@@ -23,10 +24,12 @@ DATASET = "results/{dataset}"
 ATTACK = f"{DATASET}/{{attack}}"
 RUN = f"{ATTACK}/{{defense}}/{{noise}}/{{learner}}/seed-{{seed}}"
 CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
+EXTERNAL = CERTIFICATION.replace("{defense}", "external")
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 
 
 wildcard_constraints:
+    defense="rab|cert_ssb|decoupled",
     dataset=r"[a-z0-9][a-z0-9._-]*",
     attack=r"[a-z0-9][a-z0-9._-]*",
     noise=r"[a-z0-9][a-z0-9._-]*",
@@ -43,11 +46,23 @@ try:
 except ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run.\n{error}")
 
-RUNS = list(dict.fromkeys(run for run, certification in CONFIG.rows))
+RUNS = list(
+    dict.fromkeys(
+        run for run, certification in CONFIG.rows if run not in CONFIG.external
+    )
+)
+SCORED = {
+    run for run, certification in CONFIG.rows if certification.bound in SCORE_BOUNDS
+}
 
 
-def attack_slice(dataset, attack):
+def attack_slice(run):
     """An attack's norm, number of poisoned inputs and target, as certificates count them."""
+    if run in CONFIG.external:
+        given = CONFIG.external[run].get("attack", {})
+        keys = {"attack_norm": "norm", "n_poisoned": "n_poisoned", "target": "target"}
+        return {name: given.get(key) for name, key in keys.items()}
+    dataset, attack = run.dataset, run.attack
     entry = CONFIG.attacks[attack]
     if entry["kind"] == "none":
         return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
@@ -63,15 +78,74 @@ def attack_slice(dataset, attack):
     }
 
 
-ATTACK_SLICES = {
-    (run.dataset, run.attack): attack_slice(run.dataset, run.attack) for run in RUNS
+ATTACK_SLICES = {run: attack_slice(run) for run, certification in CONFIG.rows}
+
+
+def data_file(run, key):
+    """A file that an external experiment names; it must be there."""
+    name = CONFIG.external[run].get(key)
+    if name is None:
+        return None
+    path = Path(CONFIG.data_root, name)
+    if not path.is_file():
+        raise WorkflowError(
+            f"{key} of the external experiment on {run.dataset}: {path} is not a file; set "
+            "data_root to the folder that holds it (--config data_root=FOLDER), or the key"
+        )
+    return path
+
+
+EXTERNAL_FILES = {
+    (run, key): data_file(run, key)
+    for run in CONFIG.external
+    for key in ("votes", "labels")
 }
+
+
+def checksum(path):
+    """A file's content, so that another path to it changes nothing."""
+    if path is None:
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_of(wildcards):
     """The run whose folder these wildcards name."""
     axes = {name: getattr(wildcards, name) for name in Run._fields}
     return Run(**axes | {"seed": int(wildcards.seed)})
+
+
+def external_run_of(wildcards):
+    """The run of votes from elsewhere whose folder these wildcards name."""
+    axes = {name: getattr(wildcards, name) for name in Run._fields if name != "defense"}
+    return Run(**axes | {"defense": "external", "seed": int(wildcards.seed)})
+
+
+def certification_of(wildcards):
+    """The certification whose folder these wildcards name."""
+    return Certification(
+        int(wildcards.n_models),
+        wildcards.bound,
+        float(wildcards.alpha),
+        wildcards.multiplicity,
+    )._asdict()
+
+
+def external_slice(wildcards):
+    """What certifies votes from elsewhere: their content, noise and attack."""
+    run = external_run_of(wildcards)
+    entry = CONFIG.external[run]
+    return {
+        "certification": certification_of(wildcards),
+        "n_classes": entry["n_classes"],
+        "sigma_test": entry.get("sigma_test"),
+        "sigma_train": entry.get("sigma_train"),
+        "attack_norm": ATTACK_SLICES[run]["attack_norm"],
+        "n_poisoned": ATTACK_SLICES[run]["n_poisoned"],
+        "votes": checksum(EXTERNAL_FILES[run, "votes"]),
+        "labels": checksum(EXTERNAL_FILES[run, "labels"]),
+    }
 
 
 def training_slice(wildcards):

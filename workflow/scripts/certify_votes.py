@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import certify, io, schemas
-from certbd.axes import Certification
+from certbd import certificates, certify, io, rng, schemas
+from certbd.axes import SCORE_BOUNDS, Certification
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 from certbd.tally import count_votes
@@ -28,34 +28,38 @@ def main(smk: Any) -> None:
             schemas.TRIGGERED: (triggered.inputs, triggered.true_labels),
         }
         sizes = {split: len(labels) for split, (_, labels) in splits.items()}
-        counts = count_votes(smk.input.votes, sizes, certification.n_models, len(data.class_names))
+        tallies = count_votes(
+            smk.input.votes,
+            sizes,
+            certification.n_models,
+            len(data.class_names),
+            certification.bound in SCORE_BOUNDS,
+        )
+        sigma_train = sigma(schemas.TRAIN, len(poisoned.labels))
+        by_means = settings["learner_kind"] == "nearest_class_mean"
         training = certify.TrainingSide(
-            sigma(schemas.TRAIN, len(poisoned.labels)),
-            poisoned.labels,
+            sigma_train,
+            certificates.class_variance(poisoned.labels, sigma_train) if by_means else None,
             len(poisoned.indices),
             settings["attack_norm"],
         )
+        orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         tables = [
             certify.certify_split(
-                certify.VotedSplit(split, *splits[split], counts[split], sigma(split, size)),
+                certify.VotedSplit(split, *splits[split], tallies[split], sigma(split, size)),
                 training,
                 certification,
                 sum(sizes.values()),
                 settings["defense"],
-                settings["learner_kind"],
+                orders,
             )
             for split, size in sizes.items()
             if size
         ]
         table = pd.concat(tables, ignore_index=True)
-        abstained = (table["prediction"] == schemas.ABSTAIN).mean()
-        log.info("%d inputs certified, %.1f %% abstained", len(table), 100 * abstained)
-        io.write_table(
-            smk.output.certificates,
-            table,
-            schemas.CERTIFICATES,
-            io.provenance(settings, smk.params.code),
-        )
+        log.info("%s", certify.describe(table))
+        origin = io.provenance(settings, smk.params.code)
+        io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)
 
 
 if "snakemake" in globals():

@@ -31,18 +31,22 @@ def main(smk: Any) -> None:
         ):
             sigma = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))
             generators = rng.generators(settings["seed"], rng.Purpose.TEST_NOISE, indices)
-            votes = ensembles.vote(module, ensemble, inputs, sigma, generators)
+            votes, scores = ensembles.vote(module, ensemble, inputs, sigma, generators)
             model, sample = np.indices(votes.shape).reshape(2, -1)
             columns = {"model": model + indices.start, "split": split, "sample": sample}
-            parts.append(pd.DataFrame(columns | {"vote": votes.ravel()}))
+            columns["vote"] = votes.ravel()
+            if settings["scores"]:
+                columns["score"] = list(scores.reshape(votes.size, -1))
+            parts.append(pd.DataFrame(columns))
         table = pd.concat(parts, ignore_index=True).sort_values(
             ["model", "split", "sample"], ignore_index=True
         )
         diverged = table.loc[table["vote"] == schemas.ABSTAIN, "model"].unique().tolist()
         log.info("%d models voted; diverged: %s", len(indices), diverged or "none")
-        io.write_table(
-            smk.output.votes, table, schemas.VOTES, io.provenance(settings, smk.params.code)
-        )
+        schema = schemas.VOTES
+        if settings["scores"]:
+            schema = schemas.scored_votes(len(data.class_names))
+        io.write_table(smk.output.votes, table, schema, io.provenance(settings, smk.params.code))
 
 
 if "snakemake" in globals():

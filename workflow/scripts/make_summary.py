@@ -14,12 +14,13 @@ def main(smk: Any) -> None:
     with job_log(smk.log[0]) as log:
         rows: list[dict[str, Any]] = []
         points: list[dict[str, Any]] = []
-        for row, certificates, undefended in zip(
-            settings["rows"], smk.input.certificates, smk.input.undefended, strict=True
-        ):
+        for row, certificates in zip(settings["rows"], smk.input.certificates, strict=True):
             certified = io.read_table(certificates, schemas.CERTIFICATES)
-            plain = io.read_table(undefended, schemas.PREDICTIONS)
-            rows.append(metrics.summarise(row, certified, plain))
+            undefended = None
+            if row["undefended"] is not None:
+                path = smk.input.undefended[row["undefended"]]
+                undefended = io.read_table(path, schemas.PREDICTIONS)
+            rows.append(metrics.summarise(row, certified, undefended))
             points.extend(metrics.curves(row, certified, settings["grids"]))
         io.write_csv(smk.output.summary, pd.DataFrame(rows, columns=metrics.SUMMARY))
         io.write_csv(smk.output.curves, pd.DataFrame(points, columns=metrics.CURVES))

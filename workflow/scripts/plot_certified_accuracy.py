@@ -12,6 +12,7 @@ def main(smk: Any) -> None:
     """Make ``figures/{dataset}/certified_accuracy_{certificate}.svg``."""
     with job_log(smk.log[0]):
         summary, curves = pd.read_csv(smk.input.summary), pd.read_csv(smk.input.curves)
+        references = smk.params.settings["references"].values()
         for (dataset, certificate), path in zip(
             smk.params.settings["figures"], smk.output, strict=True
         ):
@@ -20,6 +21,11 @@ def main(smk: Any) -> None:
                 summary[summary["dataset"] == dataset],
                 certificate,
                 path,
+                [
+                    r
+                    for r in references
+                    if (r["dataset"], r["certificate"]) == (dataset, certificate)
+                ],
             )
 
 

@@ -30,7 +30,7 @@ def main(smk: Any) -> None:
             (schemas.TRIGGERED, triggered.inputs, triggered.true_labels),
         ):
             unused = rng.generators(seed, rng.UNDEFENDED.noise, one)
-            predictions = ensembles.vote(module, ensemble, inputs, 0.0, unused)[0]
+            (predictions,), _ = ensembles.vote(module, ensemble, inputs, 0.0, unused)
             columns = {"sample": np.arange(len(labels)), "label": labels, "prediction": predictions}
             parts.append(pd.DataFrame({"split": split, **columns}))
         origin = io.provenance(settings, smk.params.code)

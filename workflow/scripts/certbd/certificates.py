@@ -99,6 +99,12 @@ def class_mean_trigger_radius(
     return _radius_of_weight(margin, sigma_test, n_poisoned**2 / variance.min())
 
 
+def class_variance(labels: ArrayLike, sigma_train: ArrayLike) -> NDArray[np.float64]:
+    """Return ``sum_{i in c} sigma_i^2`` of each class, for labels (n,) and training noise (n,)."""
+    variance = np.square(_positive("sigma_train", sigma_train))
+    return np.bincount(np.asarray(labels), variance).astype(np.float64)
+
+
 def bagging_radius(
     p_a: ArrayLike, sigma_test: ArrayLike, n_rows: int, n_drawn: int, n_poisoned: int
 ) -> NDArray[np.float64]:

@@ -7,99 +7,143 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from certbd import bounds, certificates
-from certbd.axes import Certification
+from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_bound
 from certbd.schemas import ABSTAIN
-from certbd.storage import storage_update
+from certbd.storage import order_sensitivity, storage_update
+from certbd.tally import Tally
+
+ORDERS = 10
+"""Random query orders in which storage-update is repeated."""
 
 
 class VotedSplit(NamedTuple):
-    """Test inputs (n, ...), true labels (n,), votes (n, classes), the noise of those votes (n,)."""
+    """Test inputs (n, ...), if known, true labels (n,), their votes, the noise of those (n,)."""
 
     name: str
-    inputs: NDArray[np.float32]
+    inputs: NDArray[np.float32] | None
     labels: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    tally: Tally
     sigma: NDArray[np.float64]
 
 
 class TrainingSide(NamedTuple):
-    """Training noise (n,), labels (n,) as given, and the attack that a certificate must cover."""
+    """Training noise, a scalar or (n,), and the attack that a certificate must cover.
+
+    `class_variance` is the sum of sigma_i^2 over each class, for a learner that sees its inputs
+    through class means alone; None for others. Without an attack, `attack_norm` is None.
+    """
 
     sigma: NDArray[np.float64]
-    labels: NDArray[np.int64]
+    class_variance: NDArray[np.float64] | None
     n_poisoned: int
-    attack_norm: float
+    attack_norm: float | None
 
 
 def certify_split(
     split: VotedSplit,
-    training: TrainingSide,
+    training: TrainingSide | None,
     certification: Certification,
     n_certificates: int,
     defense: str,
-    learner_kind: str,
+    orders: np.random.Generator,
 ) -> pd.DataFrame:
     """Certify every input of a split.
 
     Parameters
     ----------
+    training : TrainingSide or None
+        None if the training inputs had no noise: then there is no joint and no trigger radius.
     n_certificates : int
         Number of certificates among which `multiplicity: simultaneous` shares alpha.
     defense : str
-        ``rab`` and ``cert_ssb`` have a published radius; ``cert_ssb``'s goes through
-        storage-update, in sample order.
-    learner_kind : str
-        ``nearest_class_mean`` has a statistic trigger radius.
+        ``decoupled`` has no published radius; ``cert_ssb``'s goes through storage-update, in
+        sample order.
+    orders : Generator
+        Draws the random query orders of `storage.order_sensitivity`.
 
     Returns
     -------
     DataFrame
         The columns of `schemas.CERTIFICATES`.
     """
-    predicted = split.counts.argmax(1)
-    votes = split.counts.max(1)
-    alpha = certification.alpha
-    if certification.multiplicity == "simultaneous":
-        alpha /= n_certificates
-    # alpha/2 for any number of classes: docs/theory.md, section 5
-    p_lower = bounds.clopper_pearson_lower(votes, certification.n_models, alpha / 2)
+    predicted, p_lower = _claims(split.tally, certification, n_certificates)
     margin = certificates.margin(p_lower, 1 - p_lower)
-    predicted = np.where(margin > 0, predicted, ABSTAIN)
-
-    general = certificates.trigger_radius(margin, split.sigma, training.sigma, training.n_poisoned)
-    statistic = np.full(len(votes), np.nan)
-    if learner_kind == "nearest_class_mean":
-        class_variance = np.bincount(training.labels, training.sigma**2)
-        statistic = certificates.class_mean_trigger_radius(
-            margin, split.sigma, class_variance, training.n_poisoned
-        )
-    trigger = np.fmax(general, statistic)
-
+    rows = np.arange(len(predicted))
+    certified = np.where(margin > 0, predicted, ABSTAIN)
     table = pd.DataFrame(
         {
             "split": split.name,
-            "sample": np.arange(len(votes)),
+            "sample": rows,
             "label": split.labels,
-            "prediction": predicted,
-            "prediction_storage": predicted,
-            "votes": votes,
+            "prediction": certified,
+            "prediction_storage": certified,
+            "votes": split.tally.votes[rows, predicted],
             "p_lower": p_lower,
             "margin": margin,
             "sigma": split.sigma,
-            "radius_paper": np.nan,
-            "radius_joint": certificates.joint_radius(margin, split.sigma, training.sigma),
-            "radius_trigger": trigger,
-            "radius_trigger_general": general,
-            "radius_trigger_statistic": statistic,
-            "covers_attack": trigger > training.attack_norm if training.n_poisoned else None,
+            "radius_paper": np.nan if defense == "decoupled" else split.sigma * margin.clip(0),
             "storage_action": None,
+            "storage_order_sensitivity": np.nan,
         }
     )
-    if defense in ("rab", "cert_ssb"):
-        table["radius_paper"] = split.sigma * np.maximum(margin, 0)
-    if defense == "cert_ssb":
-        updated = storage_update(split.inputs, predicted, table["radius_paper"])
+    table = table.assign(**_training_radii(margin, split.sigma, training))
+    if defense == "cert_ssb" and split.inputs is not None:
+        queries = (split.inputs, certified, table["radius_paper"].to_numpy())
+        updated = storage_update(*queries)
         table["radius_paper"] = updated.radii
         table["prediction_storage"] = np.where(updated.radii > 0, updated.labels, ABSTAIN)
         table["storage_action"] = updated.actions
+        table["storage_order_sensitivity"] = order_sensitivity(*queries, orders, ORDERS)
     return table
+
+
+def _claims(
+    tally: Tally, certification: Certification, n_certificates: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the class with most votes (or score) and the lower bound on its probability."""
+    n, alpha = certification.n_models, alpha_of_bound(certification, n_certificates)
+    if certification.bound in SCORE_BOUNDS:
+        if tally.scores is None:
+            raise ValueError(f"bound {certification.bound} needs scores")
+        lower = bounds.hoeffding_lower if certification.bound == "hoeffding" else bounds.kl_lower
+        mean = tally.scores / n
+        return mean.argmax(1), lower(mean.max(1).clip(0, 1), n, alpha / 2)
+    votes = tally.votes.max(1)
+    if certification.bound == "majority":
+        return tally.votes.argmax(1), bounds.majority_lower(votes, n, alpha)
+    return tally.votes.argmax(1), bounds.clopper_pearson_lower(votes, n, alpha / 2)
+
+
+def _training_radii(
+    margin: NDArray[np.float64], sigma: NDArray[np.float64], training: TrainingSide | None
+) -> dict[str, NDArray[np.float64] | float | None]:
+    """Return the joint and trigger radii and whether they cover the attack."""
+    if training is None:
+        radii = ("joint", "trigger", "trigger_general", "trigger_statistic")
+        return {f"radius_{name}": np.nan for name in radii} | {"covers_attack": None}
+    general = certificates.trigger_radius(margin, sigma, training.sigma, training.n_poisoned)
+    statistic = np.full(len(margin), np.nan)
+    if training.class_variance is not None:
+        statistic = certificates.class_mean_trigger_radius(
+            margin, sigma, training.class_variance, training.n_poisoned
+        )
+    trigger = np.fmax(general, statistic)
+    norm = training.attack_norm
+    return {
+        "radius_joint": certificates.joint_radius(margin, sigma, training.sigma),
+        "radius_trigger": trigger,
+        "radius_trigger_general": general,
+        "radius_trigger_statistic": statistic,
+        "covers_attack": None if norm is None else trigger > norm,
+    }
+
+
+def describe(table: pd.DataFrame) -> str:
+    """Say in a line what a table of certificates holds."""
+    abstained = (table["prediction"] == ABSTAIN).mean()
+    text = f"{len(table)} inputs, {100 * abstained:.1f} % abstained"
+    if table["storage_action"].notna().any():
+        actions = table["storage_action"].value_counts().to_dict()
+        changed = 100 * table["storage_order_sensitivity"].mean()
+        text += f"; storage-update {actions}, {changed:.2f} % of outcomes change with the order"
+    return text

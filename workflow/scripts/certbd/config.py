@@ -43,7 +43,9 @@ class Config:
     attacks: Mapping[str, Entry]
     noises: Mapping[str, Entry]
     learners: Mapping[str, Entry]
+    references: Mapping[str, Entry]
     curves: Mapping[str, Entry]
+    external: Mapping[Run, Entry]
     rows: tuple[tuple[Run, Certification], ...]
 
     def noise_levels(self, run: Run) -> dict[str, float] | None:
@@ -74,9 +76,10 @@ def read_config(raw: Mapping[str, Any], schema_file: Path) -> Config:
     _refuse(_contradictions(settings))
     experiments = settings.pop("experiments")
     rows = tuple(row for experiment in experiments for row in _rows(experiment))
+    external = {_external_run(e): e for e in experiments if e["kind"] == "external"}
     repeated = {row for row in rows if rows.count(row) > 1}
     _refuse(f"experiments: {_describe(row)} is listed more than once" for row in repeated)
-    return Config(**settings, rows=rows)
+    return Config(**settings, external=external, rows=rows)
 
 
 def _refuse(mistakes: Iterator[str]) -> None:
@@ -174,8 +177,14 @@ def _contradictions(raw: Entry) -> Iterator[str]:
                 f"noises.{name}.search.bounds: [{low}, {high}] does not hold 1, "
                 "where the search starts"
             )
+    for name, reference in raw["references"].items():
+        if len(reference["radii"]) != len(reference["certified_accuracy"]):
+            yield f"references.{name}: radii and certified_accuracy must be of one length"
     for index, experiment in enumerate(raw["experiments"]):
         path = f"experiments[{index}]"
+        if experiment["kind"] == "external":
+            yield from _external_contradictions(raw["experiments"][:index], experiment, path)
+            continue
         yield from _undefined(raw, f"{path}.dataset", experiment["dataset"], "datasets")
         yield from _undefined(raw, f"{path}.learner", experiment["learner"], "learners")
         for attack in experiment["attacks"]:
@@ -183,6 +192,23 @@ def _contradictions(raw: Entry) -> Iterator[str]:
         for noise in experiment["noises"]:
             yield from _undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
+
+
+def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str) -> Iterator[str]:
+    """Find external experiments of one name that certify different votes."""
+    run, unlike = _external_run(experiment), {"certify", "n_models"}
+    for other in earlier:
+        if other["kind"] == "external" and _external_run(other) == run:
+            keys = {*experiment, *other} - unlike
+            keys = {key for key in keys if experiment.get(key) != other.get(key)}
+            if keys:
+                yield (
+                    f"{path}: same dataset, attack, noise, learner and seed as another external "
+                    f"experiment, but other {', '.join(sorted(keys))}; name one differently"
+                )
+    attack = experiment.get("attack")
+    if attack and attack["target"] >= experiment["n_classes"]:
+        yield f"{path}.attack.target: {attack['target']} is not a label; allowed: below n_classes"
 
 
 def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
@@ -215,6 +241,9 @@ def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
         float(certify["alpha"]),
         certify["multiplicity"],
     )
+    if experiment["kind"] == "external":
+        yield _external_run(experiment), certification
+        return
     for attack, noise in product(experiment["attacks"], experiment["noises"]):
         run = Run(
             experiment["dataset"],
@@ -225,6 +254,18 @@ def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
             int(experiment["seed"]),
         )
         yield run, certification
+
+
+def _external_run(experiment: Entry) -> Run:
+    attack = experiment.get("attack", {"name": "none"})["name"]
+    return Run(
+        experiment["dataset"],
+        attack,
+        "external",
+        experiment["noise"],
+        experiment["learner"],
+        int(experiment["seed"]),
+    )
 
 
 def _describe(row: tuple[Run, Certification]) -> str:

@@ -6,7 +6,7 @@ value, uniformly. Sources: Wang et al., arXiv 2002.11750; Lee et al., arXiv 1906
 
 import math
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,7 +88,7 @@ def certified_flips(
     return flips
 
 
-@lru_cache(maxsize=None)
+@cache
 def _exact_required(flips: int, beta: Fraction, theta: Fraction) -> Fraction:
     """Fill outcomes, grouped by i - j from `flips` downwards, until Q reaches 1/2."""
     filled_p = filled_q = Fraction(0)

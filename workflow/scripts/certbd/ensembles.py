@@ -214,7 +214,7 @@ def vote(
     inputs: NDArray[np.float32],
     sigma: float | NDArray[np.float64],
     generators: Sequence[np.random.Generator],
-) -> NDArray[np.int16]:
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """Let each model vote once on each input, under test noise.
 
     Model k sees ``x + sigma_x u_k`` with one ``u_k ~ N(0, I)`` from its own generator, the same
@@ -230,14 +230,16 @@ def vote(
 
     Returns
     -------
-    array (models, n)
+    votes : array (models, n)
         Labels; `ABSTAIN` where a model has diverged and its logits are not finite.
+    scores : array (models, n, classes)
+        Softmax of the logits; 0 where a model has diverged.
     """
     device = next(iter(ensemble.values())).device
     clean = torch.from_numpy(inputs).to(device)
     scale = torch.as_tensor(sigma, dtype=torch.float64, device=device)
     scale = scale.expand(len(inputs)).reshape(-1, *[1] * (inputs.ndim - 1))
-    votes = np.empty((len(generators), len(inputs)), np.int16)
+    votes, scores = [], []
     blocks = list(_blocks(range(len(generators)), inputs.nbytes))
     for block in progress(blocks, len(blocks), "voting", "block"):
         here = slice(block.start, block.stop)
@@ -245,9 +247,10 @@ def vote(
         part = {name: parameter[here] for name, parameter in ensemble.items()}
         noise = torch.from_numpy(np.stack(draws)).to(device)[:, None]  # (models, 1, ...)
         answers = logits(module, part, clean + (scale * noise).float())
-        choice = answers.argmax(-1).masked_fill(~answers.isfinite().all(-1), ABSTAIN)
-        votes[here] = choice.cpu().numpy()
-    return votes
+        diverged = ~answers.isfinite().all(-1)
+        votes.append(answers.argmax(-1).masked_fill(diverged, ABSTAIN).to(torch.int16))
+        scores.append(answers.softmax(-1).masked_fill(diverged[..., None], 0))
+    return torch.cat(votes).cpu().numpy(), torch.cat(scores).cpu().numpy()
 
 
 def _blocks(indices: range, bytes_each: int) -> Iterator[range]:

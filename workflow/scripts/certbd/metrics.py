@@ -29,45 +29,50 @@ PAPER_RADII = np.arange(0, 2.51, 0.25)
 
 
 def summarise(
-    row: Mapping[str, Any], certified: pd.DataFrame, undefended: pd.DataFrame
+    row: Mapping[str, Any], certified: pd.DataFrame, undefended: pd.DataFrame | None
 ) -> dict[str, Any]:
     """Return one row of ``summary.csv``.
 
     Parameters
     ----------
     row : mapping
-        The axes of the experiment with n_poisoned, attack_norm, target (None without attack).
+        The axes of the experiment with n_poisoned, attack_norm, target (None if not known).
     certified : DataFrame
         Its certificates, columns of `schemas.CERTIFICATES`.
-    undefended : DataFrame
-        Predictions of the undefended network, columns of `schemas.PREDICTIONS`.
+    undefended : DataFrame or None
+        Predictions of the undefended network, columns of `schemas.PREDICTIONS`; None for votes
+        from elsewhere.
     """
     benign, triggered = split_of(certified, BENIGN, row), split_of(certified, TRIGGERED, row)
-    plain, attacked = split_of(undefended, BENIGN, row), split_of(undefended, TRIGGERED, row)
-    attack = row["target"] is not None
     right = benign["prediction"] == benign["label"]
-    covered = right & benign["covers_attack"].eq(True)
     values = {
         **row,
         "n_test": len(benign),
-        "attack_norm": row["attack_norm"],
-        "undefended_accuracy": (plain["prediction"] == plain["label"]).mean(),
         "clean_accuracy": right.mean(),
         "abstain_rate": (benign["prediction"] == ABSTAIN).mean(),
-        "average_trigger_radius": benign["radius_trigger"].where(right, 0).mean(),
-        "average_joint_radius": benign["radius_joint"].where(right, 0).mean(),
-        "largest_trigger_radius": certified["radius_trigger"].max(),
         "covers_labels": False,
     }
-    if attack:
-        values |= {
-            "undefended_attack_success": (attacked["prediction"] == row["target"]).mean(),
-            "attack_success": (triggered["prediction"] == row["target"]).mean(),
-            "empirical_robust_accuracy": _right(triggered).mean(),
-            "certified_at_attack": (_right(triggered) & triggered["covers_attack"]).mean(),
-            "clean_certified_at_attack": covered.mean(),
-            "clean_certified_at_attack_worst_class": covered.groupby(benign["label"]).mean().min(),
-        }
+    if undefended is not None:
+        plain, attacked = split_of(undefended, BENIGN, row), split_of(undefended, TRIGGERED, row)
+        values["undefended_accuracy"] = (plain["prediction"] == plain["label"]).mean()
+        if len(attacked):
+            success = (attacked["prediction"] == row["target"]).mean()
+            values["undefended_attack_success"] = success
+    if len(triggered):
+        values["attack_success"] = (triggered["prediction"] == row["target"]).mean()
+        values["empirical_robust_accuracy"] = _right(triggered).mean()
+    if certified["covers_attack"].notna().any():
+        covered = right & benign["covers_attack"].eq(True)
+        by_class = covered.groupby(benign["label"]).mean()
+        values["clean_certified_at_attack"] = covered.mean()
+        values["clean_certified_at_attack_worst_class"] = by_class.min()
+        if len(triggered):
+            both = _right(triggered) & triggered["covers_attack"].eq(True)
+            values["certified_at_attack"] = both.mean()
+    if certified["radius_trigger"].notna().any():
+        values["average_trigger_radius"] = benign["radius_trigger"].where(right, 0).mean()
+        values["average_joint_radius"] = benign["radius_joint"].where(right, 0).mean()
+        values["largest_trigger_radius"] = certified["radius_trigger"].max()
     if certified["radius_paper"].notna().any():
         right_after = benign["prediction_storage"] == benign["label"]
         values["average_paper_radius"] = benign["radius_paper"].where(right_after, 0).mean()

@@ -1,7 +1,8 @@
 """Figures from tables. A method has one colour everywhere, a line style for each noise."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -20,6 +21,13 @@ COLOURS = {  # Okabe and Ito, readable without colour vision
     "decoupled": "#009e73",
 }
 SPLIT_COLOURS = {TRAIN: "#4d4d4d", BENIGN: "#56b4e9", TRIGGERED: "#cc79a7"}
+BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
+    "hoeffding": "#cc79a7",
+    "kl": "#e69f00",
+    "clopper_pearson": "#56b4e9",
+    "majority": "#009e73",
+}
+METHOD = ["defense", "noise", "bound"]
 LINE_STYLES = ["-", "--", ":", "-."]
 SPLIT_TITLES = {
     TRIGGERED: "triggered test inputs\n(target class left out)",
@@ -28,7 +36,7 @@ SPLIT_TITLES = {
 RADIUS_LABELS = {
     "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
     "joint": "norm of any perturbation of training set and test input together (ℓ2)",
-    "paper": "published radius, after storage-update for cert_ssb (ℓ2)",
+    "paper": "published radius (ℓ2); for cert_ssb after storage-update",
 }
 STYLE = {
     "svg.hashsalt": "certbd",
@@ -44,7 +52,11 @@ STYLE = {
 
 
 def certified_accuracy(
-    curves: pd.DataFrame, summary: pd.DataFrame, certificate: str, path: str | Path
+    curves: pd.DataFrame,
+    summary: pd.DataFrame,
+    certificate: str,
+    path: str | Path,
+    references: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Draw certified accuracy against radius: a column an attack, a row a split.
 
@@ -53,43 +65,63 @@ def certified_accuracy(
     curves, summary : DataFrame
         Rows of one dataset.
     certificate : {"trigger", "joint", "paper"}
+    references : sequence of mapping
+        Published points for this dataset and certificate (configuration, ``references``).
     """
     curves = curves[curves["certificate"] == certificate]
     attacks = _order(summary["attack"])
     splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
+    methods = _methods(curves)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(len(splits), len(attacks))
-        styles = _line_styles(summary)
         for row, split in zip(axes, splits, strict=True):
             for panel, attack in zip(row, attacks, strict=True):
                 part = curves[(curves["split"] == split) & (curves["attack"] == attack)]
-                for (defense, noise), line in part.groupby(["defense", "noise"], sort=False):
-                    _mean_curve(panel, line, COLOURS[defense], styles[defense, noise])
+                for method, line in part.groupby(METHOD, sort=False):
+                    _mean_curve(panel, line, *methods[method][1:])
+                for reference in references:
+                    if reference["split"] == split:
+                        points = (reference["radii"], reference["certified_accuracy"])
+                        panel.plot(*points, "D", color="black", markersize=5, clip_on=False)
                 norm = summary.loc[summary["attack"] == attack, "attack_norm"].iloc[0]
                 if certificate == "trigger" and norm > 0:
-                    panel.axvline(norm, color="black", linewidth=0.8)
-                    panel.annotate(
-                        "attack's norm",
-                        (norm, 1.03),
-                        ha="center",
-                        fontsize=8,
-                        annotation_clip=False,
-                    )
+                    _mark_norm(panel, norm)
                 panel.set(ylim=(0, 1.02), xlim=(0, curves["radius"].max()))
             row[0].set_ylabel(f"certified accuracy (share)\n{SPLIT_TITLES[split]}")
-        n_poisoned = summary.drop_duplicates("attack")["n_poisoned"]
-        for panel, attack, poisoned in zip(axes[0], attacks, n_poisoned, strict=True):
-            panel.set_title(f"{attack}, {poisoned} inputs poisoned", pad=16)
+        counts = summary.drop_duplicates("attack")["n_poisoned"]
+        for panel, attack, count in zip(axes[0], attacks, counts, strict=True):
+            poisoned = "" if np.isnan(count) else f", {count:.0f} inputs poisoned"
+            panel.set_title(f"attack: {attack}{poisoned}", pad=16)
         figure.supxlabel(RADIUS_LABELS[certificate], fontsize=9)
-        drawn = curves[["defense", "noise"]].drop_duplicates().itertuples(index=False, name=None)
-        _legend(
-            figure,
-            [
-                (_label(defense, noise, certificate), COLOURS[defense], styles[defense, noise])
-                for defense, noise in drawn
-            ],
-        )
+        entries = [
+            (label, {"color": c, "linestyle": style}) for label, c, style in methods.values()
+        ]
+        marks = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
+        _legend(figure, entries + [(reference["label"], marks) for reference in references])
         _save(figure, path)
+
+
+def _methods(curves: pd.DataFrame) -> dict[tuple[str, str, str], tuple[str, str, str]]:
+    """Return label, colour and line style of each (defense, noise, bound)."""
+    methods = curves[METHOD].drop_duplicates()
+    rank = methods.groupby("defense").cumcount() % len(LINE_STYLES)
+    several = methods["bound"].nunique() > 1
+    frozen = set(curves["certificate"]) != {"paper"}
+    looks = {}
+    for (defense, noise, bound), style in zip(
+        methods.itertuples(index=False, name=None), rank, strict=True
+    ):
+        label = f"{defense}, {noise}" + (f", {bound} bound" if several else "")
+        label += " (σ* frozen)" if defense == "cert_ssb" and frozen else ""
+        external = defense == "external"
+        colour = BOUND_COLOURS[bound] if external else COLOURS[defense]
+        looks[defense, noise, bound] = (label, colour, LINE_STYLES[style])
+    return looks
+
+
+def _mark_norm(panel: Axes, norm: float) -> None:
+    panel.axvline(norm, color="black", linewidth=0.8)
+    panel.annotate("attack's norm", (norm, 1.03), ha="center", fontsize=8, annotation_clip=False)
 
 
 def sigma_distribution(
@@ -115,8 +147,9 @@ def sigma_distribution(
         for panel, attack in zip(axes[0], attacks, strict=True):
             panel.set_title(attack)
         figure.supxlabel("optimised noise σ* of an input (pixels in [0, 1])", fontsize=9)
-        entries = [(f"{split} inputs", colour, "-") for split, colour in SPLIT_COLOURS.items()]
-        _legend(figure, [*entries, ("where the search starts", "black", "--")])
+        entries = [(f"{split} inputs", {"color": c}) for split, c in SPLIT_COLOURS.items()]
+        start = {"color": "black", "linestyle": "--"}
+        _legend(figure, [*entries, ("where the search starts", start)])
         _save(figure, path)
 
 
@@ -148,37 +181,27 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
 
 
 def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(max(4.2, 3.1 * n_columns), height * n_rows + 1.0))
+    figure = Figure(figsize=(max(6.2, 3.1 * n_columns), height * n_rows + 1.0))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     return figure, axes
 
 
 def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, style: str) -> None:
-    """Draw the mean over learners and seeds; between radii, the value at the next larger one."""
+    """Draw the mean over learners and seeds.
+
+    On a fine grid as steps: between radii, the value at the next larger one. The paper's grid is
+    coarse: there, its points are marked and joined.
+    """
     mean = line.groupby("radius")["certified_accuracy"].mean()
-    panel.plot(
-        mean.index, mean, color=colour, linestyle=style, linewidth=1.6, drawstyle="steps-pre"
-    )
+    coarse = len(mean) < 20
+    shape = {"marker": "o", "markersize": 3.5} if coarse else {"drawstyle": "steps-pre"}
+    panel.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, **shape)
 
 
-def _label(defense: str, noise: str, certificate: str) -> str:
-    frozen = " (σ* frozen)" if defense == "cert_ssb" and certificate != "paper" else ""
-    return f"{defense}, {noise}{frozen}"
-
-
-def _legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
-    handles = [
-        Line2D([], [], color=colour, linestyle=style, linewidth=1.6, label=label)
-        for label, colour, style in entries
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
-
-
-def _line_styles(summary: pd.DataFrame) -> dict[tuple[str, str], str]:
-    methods = summary[["defense", "noise"]].drop_duplicates()
-    rank = methods.groupby("defense").cumcount() % len(LINE_STYLES)
-    pairs = methods.itertuples(index=False, name=None)
-    return {pair: LINE_STYLES[style] for pair, style in zip(pairs, rank, strict=True)}
+def _legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    handles = [Line2D([], [], linewidth=1.6, label=label, **look) for label, look in entries]
+    columns = max(1, min(3, len(handles), int(figure.get_figwidth() // 3)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
 def _order(names: pd.Series) -> list[str]:

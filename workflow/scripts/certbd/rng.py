@@ -28,6 +28,7 @@ class Purpose(IntEnum):
     UNDEFENDED_NOISE = 11
     UNDEFENDED_WEIGHTS = 12
     UNDEFENDED_BATCHES = 13
+    QUERY_ORDERS = 14
 
 
 class TrainingStreams(NamedTuple):

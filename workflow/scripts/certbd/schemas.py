@@ -28,6 +28,12 @@ VOTES = pa.schema(
     ]
 )
 
+
+def scored_votes(n_classes: int) -> pa.Schema:
+    """Return the columns of votes with one score a class, for bounds on mean scores."""
+    return VOTES.append(pa.field("score", pa.list_(pa.float32(), n_classes), nullable=False))
+
+
 CERTIFICATES = pa.schema(
     [
         _SPLIT,
@@ -40,12 +46,13 @@ CERTIFICATES = pa.schema(
         pa.field("margin", pa.float64(), nullable=False),
         pa.field("sigma", pa.float64(), nullable=False),
         pa.field("radius_paper", pa.float64()),
-        pa.field("radius_joint", pa.float64(), nullable=False),
-        pa.field("radius_trigger", pa.float64(), nullable=False),
-        pa.field("radius_trigger_general", pa.float64(), nullable=False),
+        pa.field("radius_joint", pa.float64()),
+        pa.field("radius_trigger", pa.float64()),
+        pa.field("radius_trigger_general", pa.float64()),
         pa.field("radius_trigger_statistic", pa.float64()),
         pa.field("covers_attack", pa.bool_()),
         pa.field("storage_action", pa.string()),
+        pa.field("storage_order_sensitivity", pa.float64()),
     ]
 )
 

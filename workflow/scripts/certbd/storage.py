@@ -4,9 +4,9 @@ Source: Qiao et al. (Cert-SSB), arXiv 2504.21730; ``docs/theory.md``, section 4,
 what it does not give.
 
 The **depth** of a query x in a stored ball (x_j, R_j) is ``R_j - |x - x_j|``: positive inside, else
-minus the gap. All that a query needs is its greatest depth, and the greatest depth in balls of other
-labels. Distances are first bounded by one matrix product a block; only the few balls that could be
-the deepest are then measured exactly.
+minus the gap. A query needs its greatest depth in any ball, and in balls of other labels. Distances
+are first bounded by one matrix product a block; only the few balls that could be the deepest are
+then measured exactly.
 """
 
 from collections.abc import Iterator

@@ -2,18 +2,30 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from certbd.io import DataError, read_table
-from certbd.schemas import ABSTAIN, VOTES
+from certbd.schemas import ABSTAIN, VOTES, scored_votes
+
+
+class Tally(NamedTuple):
+    """Votes (inputs, classes), and sums of scores (inputs, classes) if there are any."""
+
+    votes: NDArray[np.int64]
+    scores: NDArray[np.float64] | None
 
 
 def count_votes(
-    files: Iterable[str | Path], sizes: Mapping[str, int], n_models: int, n_classes: int
-) -> dict[str, NDArray[np.int64]]:
+    files: Iterable[str | Path],
+    sizes: Mapping[str, int],
+    n_models: int,
+    n_classes: int,
+    scored: bool = False,
+) -> dict[str, Tally]:
     """Count the votes of models 0 to ``n_models - 1`` on every test input.
 
     Parameters
@@ -22,12 +34,14 @@ def count_votes(
         Parquet files with the columns of `schemas.VOTES`.
     sizes : mapping
         Number of test inputs of each split.
+    scored : bool
+        Read and add up the scores, too.
 
     Returns
     -------
     dict
-        Counts (inputs, classes) for each split. Votes of diverged models, `ABSTAIN`, are for no
-        class.
+        A `Tally` for each split. Votes and scores of diverged models, whose vote is `ABSTAIN`,
+        are for no class.
 
     Raises
     ------
@@ -38,9 +52,10 @@ def count_votes(
     offsets = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
     n_inputs = sum(sizes.values())
     counts = np.zeros((n_inputs, n_classes), np.int64)
+    sums = np.zeros((n_inputs, n_classes)) if scored else None
     voted: set[int] = set()
     for file in files:
-        votes = read_table(file, VOTES)
+        votes = read_table(file, scored_votes(n_classes) if scored else VOTES)
         _check(file, votes, sizes, n_classes)
         models = set(votes["model"].unique().tolist())
         if twice := sorted(models & voted):
@@ -56,10 +71,30 @@ def count_votes(
         vote = votes["vote"].to_numpy(np.int64)
         cast = vote != ABSTAIN
         np.add.at(counts, (row[cast], vote[cast]), 1)
+        if sums is not None:
+            np.add.at(sums, row[cast], _scores(file, votes)[cast])
     if voted != set(range(n_models)):
         wrong = min(voted ^ set(range(n_models)))
         raise DataError(f"votes of models 0 to {n_models - 1} are needed; look at model {wrong}")
-    return {split: counts[offsets[split] : offsets[split] + size] for split, size in sizes.items()}
+    parts = {split: slice(offsets[split], offsets[split] + size) for split, size in sizes.items()}
+    return {
+        split: Tally(counts[part], None if sums is None else sums[part])
+        for split, part in parts.items()
+    }
+
+
+def _scores(file: str | Path, votes: pd.DataFrame) -> NDArray[np.float64]:
+    """Return scores (rows, classes), which must be in [0, 1] and add up to at most 1."""
+    scores = np.stack(votes["score"].to_list()).astype(np.float64)
+    known = votes["vote"].to_numpy() != ABSTAIN
+    wrong = known & ~((scores >= 0).all(1) & (scores <= 1).all(1) & (scores.sum(1) <= 1 + 1e-5))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"{file}: column score, row {row}: {scores[row].tolist()}; allowed: one number from 0 "
+            "to 1 a class, 1 in all"
+        )
+    return scores
 
 
 def _check(file: str | Path, votes: pd.DataFrame, sizes: Mapping[str, int], n_classes: int) -> None:

@@ -1,0 +1,49 @@
+"""Certify votes or scores of models that were trained elsewhere."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from certbd import certify, external, io, rng, schemas
+from certbd.axes import SCORE_BOUNDS, Certification
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``certificates.parquet``."""
+    settings = smk.params.settings
+    certification = Certification(**settings["certification"])
+    with job_log(smk.log[0]) as log:
+        splits = external.read_votes(
+            smk.resources.votes,
+            smk.resources.labels or None,
+            settings["sigma_test"],
+            certification.n_models,
+            settings["n_classes"],
+            certification.bound in SCORE_BOUNDS,
+        )
+        training = None
+        if settings["sigma_train"] is not None:
+            training = certify.TrainingSide(
+                np.asarray(settings["sigma_train"]),
+                None,
+                settings["n_poisoned"] or 0,
+                settings["attack_norm"],
+            )
+        n_certificates = sum(len(split.labels) for split in splits)
+        orders = rng.generator(0, rng.Purpose.QUERY_ORDERS)
+        tables = [
+            certify.certify_split(
+                split, training, certification, n_certificates, "external", orders
+            )
+            for split in splits
+        ]
+        table = pd.concat(tables, ignore_index=True)
+        log.info("%s", certify.describe(table))
+        origin = io.provenance(settings, smk.params.code)
+        io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])
