@@ -12,6 +12,20 @@ def test_margin_is_in_standard_deviations():
     p = np.array([0.5, 0.8413447460685429, 0.9772498680518208])
     np.testing.assert_allclose(certificates.margin(p, 1 - p), [0, 1, 2], atol=1e-9)
     assert certificates.margin(1.0, 0.0) == np.inf
+    assert certificates.margin(0.0, 1.0) == -np.inf
+    assert certificates.margin([0.0, 1.0, 0.3], [0.0, 1.0, 0.3]).tolist() == [0, 0, 0]
+
+
+def test_ends_are_safe():
+    """No warning either: pytest turns warnings into errors."""
+    sigma = np.array([1e-200, 1.0, 1e200])
+    assert certificates.trigger_radius(2.0, 1.0, sigma, 1) == pytest.approx(2e-200)
+    assert certificates.trigger_radius(2.0, 1e-200, 1e200, 5) == pytest.approx(2e-200)
+    assert certificates.trigger_radius(2.0, 1e200, sigma[2:], 7) == pytest.approx(2**0.5 * 1e200)
+    assert certificates.joint_radius(np.inf, 1.0, sigma) == np.inf
+    assert certificates.trigger_radius([np.inf, -np.inf], 1.0, 1.0, 0).tolist() == [np.inf, 0]
+    everything = certificates.trigger_radius(2.0, 1.0, np.ones(3), 3)
+    assert certificates.trigger_radius(2.0, 1.0, np.ones(3), 1000) == everything
 
 
 def test_equal_noise_gives_the_published_formulas():
@@ -53,6 +67,7 @@ def test_class_means_are_moved_by_the_share_of_a_class():
         (lambda: certificates.margin(1.1, 0.2), "p_a .* not 1.1"),
         (lambda: certificates.margin(0.9, np.nan), "p_b .* not nan"),
         (lambda: certificates.joint_radius(1.0, 0.0, 1.0), "sigma_test .* not 0"),
+        (lambda: certificates.joint_radius([1.0, np.nan], 1.0, 1.0), "margin .* not nan"),
         (lambda: certificates.trigger_radius(1.0, 1.0, [1.0, -2.0], 1), "sigma_train .* not -2"),
         (lambda: certificates.trigger_radius(1.0, 1.0, np.inf, 1), "sigma_train .* not inf"),
         (lambda: certificates.trigger_radius(1.0, 1.0, 1.0, -1), "n_poisoned .* not -1"),

@@ -126,9 +126,9 @@ def test_mistakes_in_long_files(tmp_path):
     table, labels = long()
     with pytest.raises(io.DataError, match="needs a labels file"):
         read(tmp_path, table)
-    with pytest.raises(io.DataError, match="votes.parquet: 23 votes; needed: one of each"):
+    with pytest.raises(io.DataError, match=r"votes.parquet: 23 votes; needed: one of each"):
         read(tmp_path, table.iloc[1:], labels)
-    with pytest.raises(io.DataError, match="votes.parquet: 25 votes; needed: one of each"):
+    with pytest.raises(io.DataError, match=r"votes.parquet: 25 votes; needed: one of each"):
         read(tmp_path, pd.concat([table, table.iloc[:1]]), labels)
     with pytest.raises(io.DataError, match="look at model 5"):
         read(tmp_path, table[table["model"] < 5], labels)
@@ -136,7 +136,7 @@ def test_mistakes_in_long_files(tmp_path):
         read(tmp_path, put("vote", 0, 7)(table), labels)
     with pytest.raises(io.DataError, match=r"labels.csv: column label, row 2: -1"):
         read(tmp_path, table, put("label", 2, -1)(labels))
-    with pytest.raises(io.DataError, match="votes.parquet: not a Parquet file with columns"):
+    with pytest.raises(io.DataError, match=r"votes.parquet: not a Parquet file with columns"):
         read(tmp_path, table, labels, scored=True)
 
 
@@ -151,7 +151,7 @@ def test_truncated_files_are_named(tmp_path):
     path = tmp_path / "votes.parquet"
     wide().to_parquet(path)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(io.DataError, match="votes.parquet: not a readable Parquet file"):
+    with pytest.raises(io.DataError, match=r"votes.parquet: not a readable Parquet file"):
         read_votes(str(path), None, None, N, CLASSES, False)
 
 

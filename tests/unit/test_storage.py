@@ -123,6 +123,11 @@ def test_order_sensitivity_counts_orders_with_another_outcome():
     assert not order_sensitivity(inputs, labels, radii, np.random.default_rng(0), 9).any()
 
 
+def test_no_queries_and_one():
+    assert [len(part) for part in storage_update(np.empty((0, 3)), [], [])] == [0, 0, 0]
+    assert storage_update([[1.0]], [2], [0.5]).radii.tolist() == [0.5]
+
+
 def test_each_action():
     inputs = [[0.0], [0.5], [2.5], [0.2], [9.0], [0.1]]
     labels = [1, 0, 0, 1, 1, 1]

@@ -3,11 +3,14 @@
 import copy
 import shutil
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from scipy.stats import norm
 
-from certbd import metrics
+from certbd import bounds, metrics
 from conftest import ROOT, Workflow
 
 SMALL = {
@@ -221,9 +224,86 @@ def test_what_cannot_be_run_is_refused_before_any_job(tmp_path, config, named):
     assert [file.name for file in (tmp_path / "results").iterdir()] == [".gitignore"]
 
 
-@pytest.mark.parametrize(
-    "file", sorted((ROOT / "config").glob("*.yaml")), ids=lambda file: file.stem
-)
-def test_every_shipped_config_dry_runs(tmp_path, file):
+@pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "config").glob("*.yaml")))
+def test_every_shipped_config_dry_runs(tmp_path, name):
+    """Files that an experiment names are stood in for: a dry run reads no more than their bytes."""
     workflow = Workflow(tmp_path)
-    assert sum(workflow.plan("--configfile", f"config/{file.name}").values()) > 0
+    for experiment in yaml.safe_load((ROOT / "config" / name).read_text())["experiments"]:
+        for key in ("votes", "labels"):
+            if key in experiment:
+                file = tmp_path / "data" / experiment[key]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch()
+    assert workflow.plan("--configfile", f"config/{name}")
+
+
+@pytest.fixture
+def external(tmp_path):
+    """A workflow that certifies 40 votes on each of five inputs, made elsewhere."""
+    votes = [[0] * 40, [1] * 40, [0] * 38 + [1] * 2, [1] * 20 + [0] * 20, [1] * 39 + [-1]]
+    table = pd.DataFrame({"sample": range(5), "label": [0, 1, 0, 0, 1], "vote": votes})
+    (tmp_path / "data").mkdir()
+    table.to_parquet(tmp_path / "data" / "votes.parquet")
+    experiment = {
+        "kind": "external",
+        "dataset": "elsewhere",
+        "votes": "votes.parquet",
+        "n_classes": 2,
+        "n_models": 40,
+        "sigma_test": 0.5,
+        "sigma_train": 1.0,
+        "attack": {"name": "known", "norm": 0.2, "n_poisoned": 4},
+        "certify": {"alpha": 0.01},
+    }
+    return Workflow(tmp_path, {"experiments": [experiment]})
+
+
+def test_votes_from_elsewhere_are_certified(external):
+    external.run("--cores", "1")
+    (row,) = pd.read_csv(external.folder / "results" / "summary.csv").to_dict("records")
+    assert row["defense"] == "external"
+    assert (row["n_test"], row["clean_accuracy"], row["abstain_rate"]) == (5, 0.8, 0.2)
+    assert (row["attack_norm"], row["n_poisoned"]) == (0.2, 4)
+    assert row["clean_certified_at_attack"] == 0.8
+    assert pd.isna(row["undefended_accuracy"])
+    assert pd.isna(row["attack_success"])
+    (file,) = external.folder.glob("results/**/certificates.parquet")
+    table = pd.read_parquet(file)
+    p = bounds.majority_lower(40, 40, 0.01)
+    assert table["p_lower"][0] == p
+    assert table["radius_trigger"][0] == pytest.approx(norm.ppf(p) / np.sqrt(1 / 0.25 + 4))
+
+    folder = external.folder / "data"
+    assert external.plan("--config", f"data_root={folder}") == {}
+    folder.rename(external.folder / "moved")
+    assert external.plan("--config", "data_root=moved") == {}
+    missing = external.call("-n")
+    assert missing.returncode != 0
+    assert "votes of the external experiment on elsewhere: data/votes.parquet is not a file" in (
+        missing.stdout + missing.stderr
+    )
+
+
+def test_unusable_votes_from_elsewhere_are_named_and_nothing_is_written(external):
+    path = external.folder / "data" / "votes.parquet"
+    table = pd.read_parquet(path)
+    table.assign(label=[0, 1, 2, 0, 1]).to_parquet(path)
+    done = external.call("--cores", "1")
+    assert done.returncode != 0
+    assert "error: data/votes.parquet: column label, row 2: 2; allowed: " in done.stderr
+    assert not list(external.folder.glob("results/**/certificates.parquet"))
+    assert not list(external.folder.glob("results/*.csv"))
+
+
+def test_scores_are_kept_where_a_bound_needs_them(workflow):
+    run = workflow.config["experiments"][2]
+    workflow.config["experiments"] = [
+        run | {"certify": {"alpha": 0.05, "bound": bound}} for bound in ("kl", "majority")
+    ]
+    workflow.write_config()
+    workflow.run("--cores", "2")
+    summary = pd.read_csv(workflow.folder / "results" / "summary.csv")
+    assert summary["bound"].tolist() == ["kl", "majority"]
+    assert (summary["clean_accuracy"] > 0.5).all()
+    votes = next(workflow.folder.glob("results/**/decoupled/**/chunk-0-9.parquet"))
+    assert "score" in pq.read_schema(votes).names

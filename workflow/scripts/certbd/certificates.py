@@ -33,7 +33,8 @@ def margin(p_a: ArrayLike, p_b: ArrayLike) -> NDArray[np.float64]:
     a, b = np.asarray(p_a, np.float64), np.asarray(p_b, np.float64)
     require((a >= 0) & (a <= 1), "p_a", a, "from 0 to 1")
     require((b >= 0) & (b <= 1), "p_b", b, "from 0 to 1")
-    return (ndtri(a) - ndtri(b)) / 2
+    with np.errstate(invalid="ignore"):
+        return np.where(a == b, 0.0, (ndtri(a) - ndtri(b)) / 2)
 
 
 def joint_radius(
@@ -51,7 +52,7 @@ def joint_radius(
         Over training inputs: reduced, never broadcast.
     """
     test, train = _positive("sigma_test", sigma_test), _positive("sigma_train", sigma_train)
-    return np.maximum(margin, 0) * np.minimum(test, train.min())
+    return _certified(margin) * np.minimum(test, train.min())
 
 
 def trigger_radius(
@@ -73,8 +74,12 @@ def trigger_radius(
     """
     train = _positive("sigma_train", sigma_train)
     _check_count(n_poisoned)
-    weights = n_poisoned / train**2 if train.ndim == 0 else 1 / np.sort(train)[:n_poisoned] ** 2
-    return _radius_of_weight(margin, sigma_test, float(np.sum(weights)))
+    if train.ndim == 0:
+        return _radius(margin, sigma_test, np.sqrt(n_poisoned) / float(train))
+    inverse = 1 / np.sort(train)[:n_poisoned]
+    largest = np.max(inverse, initial=0.0)
+    scaled = inverse / largest if largest else inverse
+    return _radius(margin, sigma_test, largest * np.sqrt(np.sum(scaled**2)))
 
 
 def class_mean_trigger_radius(
@@ -96,7 +101,7 @@ def class_mean_trigger_radius(
     """
     variance = _positive("class_variance", class_variance)
     _check_count(n_poisoned)
-    return _radius_of_weight(margin, sigma_test, n_poisoned**2 / variance.min())
+    return _radius(margin, sigma_test, n_poisoned / np.sqrt(variance.min()))
 
 
 def class_variance(labels: ArrayLike, sigma_train: ArrayLike) -> NDArray[np.float64]:
@@ -174,15 +179,20 @@ def statistic_radius(
     test, noise = _positive("sigma_test", sigma_test), _positive("sigma_statistic", sigma_statistic)
     rows, size = _positive("n_rows", n_rows), _positive("bound", bound)
     _check_count(n_poisoned)
-    left = np.maximum(margin, 0) ** 2 - (2 * n_poisoned * size / (rows * noise)) ** 2
+    left = _certified(margin) ** 2 - (2 * n_poisoned * size / (rows * noise)) ** 2
     return test * np.sqrt(np.maximum(left, 0))
 
 
-def _radius_of_weight(
-    margin: ArrayLike, sigma_test: ArrayLike, weight: float
-) -> NDArray[np.float64]:
-    test = _positive("sigma_test", sigma_test)
-    return np.maximum(margin, 0) / np.sqrt(1 / test**2 + weight)
+def _radius(margin: ArrayLike, sigma_test: ArrayLike, training: float) -> NDArray[np.float64]:
+    """Return ``M / sqrt(1/sigma_0^2 + training^2)``, however different the two are."""
+    return _certified(margin) / np.hypot(1 / _positive("sigma_test", sigma_test), training)
+
+
+def _certified(margin: ArrayLike) -> NDArray[np.float64]:
+    """Return the margin, 0 where it certifies nothing."""
+    values = np.asarray(margin, np.float64)
+    require(~np.isnan(values), "margin", values, "a number")
+    return np.maximum(values, 0)
 
 
 def _positive(name: str, value: ArrayLike) -> NDArray[np.float64]:

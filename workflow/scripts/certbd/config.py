@@ -105,19 +105,15 @@ def _schema_mistakes(raw: Any, schema: Entry) -> Iterator[str]:
 
 def _unusual(value: Any, path: str) -> Iterator[str]:
     """Find what JSON does not have: keys that are not text, numbers that are not finite."""
-    items = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, item in items:
-        if isinstance(value, dict) and not isinstance(key, str):
-            yield f"{path or 'config'}: the name {key!r} is not text; put it in quotes"
-        yield from _unusual(item, _join(path, key))
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{path}: {value} is not a finite number"
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                yield f"{path or 'config'}: the name {key!r} is not text; put it in quotes"
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unusual(item, _join(path, key))
 
 
 def _filling_validator() -> Any:

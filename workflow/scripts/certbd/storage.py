@@ -63,7 +63,7 @@ def storage_update(inputs: ArrayLike, labels: ArrayLike, radii: ArrayLike) -> St
         If lengths differ, a radius is negative, or an input or radius is NaN.
     """
     points = np.asarray(inputs, np.float64)
-    points = points.reshape(len(points), -1)
+    points = points.reshape(len(points), int(np.prod(points.shape[1:])))
     labels, radii = np.array(labels, np.int64), np.array(radii, np.float64)
     if not len(points) == len(labels) == len(radii):
         raise ValueError(f"{len(points)} inputs, {len(labels)} labels and {len(radii)} radii")
