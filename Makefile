@@ -1,6 +1,6 @@
 # Each target sets up .venv from requirements.lock first, if it is missing or older than the lock.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock
+.PHONY: help demo test lint bench lock
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -23,6 +23,9 @@ lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+bench: $(READY)  ## storage-update against the plain loop
+	python benchmarks/storage.py
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal \

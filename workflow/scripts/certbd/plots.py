@@ -90,8 +90,10 @@ def certified_accuracy(
             row[0].set_ylabel(f"certified accuracy (share)\n{SPLIT_TITLES[split]}")
         counts = summary.drop_duplicates("attack")["n_poisoned"]
         for panel, attack, count in zip(axes[0], attacks, counts, strict=True):
-            poisoned = "" if np.isnan(count) else f", {count:.0f} inputs poisoned"
-            panel.set_title(f"attack: {attack}{poisoned}", pad=16)
+            known = not np.isnan(count)
+            panel.set_title(
+                f"{attack}, {count:.0f} poisoned" if known else "attack not given", pad=16
+            )
         figure.supxlabel(RADIUS_LABELS[certificate], fontsize=9)
         entries = [
             (label, {"color": c, "linestyle": style}) for label, c, style in methods.values()
