@@ -35,6 +35,7 @@ wildcard_constraints:
     noise=r"[a-z0-9][a-z0-9._-]*",
     learner=r"[a-z0-9][a-z0-9._-]*",
     seed=r"\d+",
+    alpha=r"[0-9.e-]+",
     chunk=r"\d+-\d+",
     bound=r"[a-z_]+",
     multiplicity=r"[a-z_]+",

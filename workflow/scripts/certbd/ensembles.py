@@ -237,7 +237,7 @@ def vote(
     """
     device = next(iter(ensemble.values())).device
     clean = torch.from_numpy(inputs).to(device)
-    scale = torch.as_tensor(sigma, dtype=torch.float64, device=device)
+    scale = torch.tensor(sigma, dtype=torch.float64, device=device)
     scale = scale.expand(len(inputs)).reshape(-1, *[1] * (inputs.ndim - 1))
     votes, scores = [], []
     blocks = list(_blocks(range(len(generators)), inputs.nbytes))

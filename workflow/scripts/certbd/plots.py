@@ -27,7 +27,8 @@ BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
     "clopper_pearson": "#56b4e9",
     "majority": "#009e73",
 }
-METHOD = ["defense", "noise", "bound"]
+METHOD = ["defense", "noise", "learner", "bound"]
+POINTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
 LINE_STYLES = ["-", "--", ":", "-."]
 SPLIT_TITLES = {
     TRIGGERED: "triggered test inputs\n(target class left out)",
@@ -69,55 +70,59 @@ def certified_accuracy(
         Published points for this dataset and certificate (configuration, ``references``).
     """
     curves = curves[curves["certificate"] == certificate]
-    attacks = _order(summary["attack"])
     splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
+    attacks = summary.drop_duplicates("attack")
     methods = _methods(curves)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(len(splits), len(attacks))
         for row, split in zip(axes, splits, strict=True):
-            for panel, attack in zip(row, attacks, strict=True):
-                part = curves[(curves["split"] == split) & (curves["attack"] == attack)]
-                for method, line in part.groupby(METHOD, sort=False):
-                    _mean_curve(panel, line, *methods[method][1:])
-                for reference in references:
-                    if reference["split"] == split:
-                        points = (reference["radii"], reference["certified_accuracy"])
-                        panel.plot(*points, "D", color="black", markersize=5, clip_on=False)
-                norm = summary.loc[summary["attack"] == attack, "attack_norm"].iloc[0]
-                if certificate == "trigger" and norm > 0:
-                    _mark_norm(panel, norm)
+            points = [reference for reference in references if reference["split"] == split]
+            for panel, attack in zip(row, attacks.itertuples(), strict=True):
+                part = curves[(curves["split"] == split) & (curves["attack"] == attack.attack)]
+                _draw_curves(panel, part, methods, points)
+                if certificate == "trigger" and attack.attack_norm > 0:
+                    _mark_norm(panel, attack.attack_norm)
                 panel.set(ylim=(0, 1.02), xlim=(0, curves["radius"].max()))
             row[0].set_ylabel(f"certified accuracy (share)\n{SPLIT_TITLES[split]}")
-        counts = summary.drop_duplicates("attack")["n_poisoned"]
-        for panel, attack, count in zip(axes[0], attacks, counts, strict=True):
-            known = not np.isnan(count)
-            panel.set_title(
-                f"{attack}, {count:.0f} poisoned" if known else "attack not given", pad=16
-            )
+        for panel, attack in zip(axes[0], attacks.itertuples(), strict=True):
+            unknown = np.isnan(attack.n_poisoned)
+            title = f"{attack.attack}, {attack.n_poisoned:.0f} poisoned"
+            panel.set_title("attack not given" if unknown else title, pad=16)
         figure.supxlabel(RADIUS_LABELS[certificate], fontsize=9)
+        frozen = " (σ* frozen)" if certificate != "paper" else ""
         entries = [
-            (label, {"color": c, "linestyle": style}) for label, c, style in methods.values()
+            (label + frozen * (method[0] == "cert_ssb"), {"color": colour, "linestyle": style})
+            for method, (label, colour, style) in methods.items()
         ]
-        marks = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
-        _legend(figure, entries + [(reference["label"], marks) for reference in references])
+        _legend(figure, entries + [(reference["label"], POINTS) for reference in references])
         _save(figure, path)
 
 
-def _methods(curves: pd.DataFrame) -> dict[tuple[str, str, str], tuple[str, str, str]]:
-    """Return label, colour and line style of each (defense, noise, bound)."""
-    methods = curves[METHOD].drop_duplicates()
+def _draw_curves(
+    panel: Axes,
+    curves: pd.DataFrame,
+    methods: Mapping[tuple[str, ...], tuple[str, str, str]],
+    references: Sequence[Mapping[str, Any]],
+) -> None:
+    for method, line in curves.groupby(METHOD, sort=False):
+        _mean_curve(panel, line, *methods[method][1:])
+    for reference in references:
+        panel.plot(reference["radii"], reference["certified_accuracy"], clip_on=False, **POINTS)
+
+
+def _methods(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, str]]:
+    """Return label, colour and line style of each method in a table with the columns `METHOD`."""
+    methods = curves[METHOD].drop_duplicates().reset_index(drop=True)
     rank = methods.groupby("defense").cumcount() % len(LINE_STYLES)
-    several = methods["bound"].nunique() > 1
-    frozen = set(curves["certificate"]) != {"paper"}
+    told = methods.groupby(["defense", "noise"])[["learner", "bound"]].transform("nunique") > 1
     looks = {}
-    for (defense, noise, bound), style in zip(
-        methods.itertuples(index=False, name=None), rank, strict=True
-    ):
-        label = f"{defense}, {noise}" + (f", {bound} bound" if several else "")
-        label += " (σ* frozen)" if defense == "cert_ssb" and frozen else ""
-        external = defense == "external"
-        colour = BOUND_COLOURS[bound] if external else COLOURS[defense]
-        looks[defense, noise, bound] = (label, colour, LINE_STYLES[style])
+    for row, method in enumerate(methods.itertuples(index=False, name=None)):
+        defense, noise, learner, bound = method
+        label = f"{defense}, {noise}"
+        label += f", {learner}" if told["learner"][row] else ""
+        label += f", {bound} bound" if told["bound"][row] else ""
+        colour = BOUND_COLOURS[bound] if defense == "external" else COLOURS[defense]
+        looks[method] = (label, colour, LINE_STYLES[rank[row]])
     return looks
 
 
@@ -159,18 +164,16 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
     """Draw attack success of the undefended network beside each defence: a column an attack."""
     summary = summary[summary["attack_norm"] > 0]
     attacks = _order(summary["attack"])
-    n_bars = 1 + len(summary[["defense", "noise"]].drop_duplicates())
+    methods = _methods(summary)
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(1, len(attacks), height=0.8 + 0.28 * n_bars)
+        figure, axes = _panels(1, len(attacks), height=0.8 + 0.28 * (1 + len(methods)))
         for panel, attack in zip(axes[0], attacks, strict=True):
             part = summary[summary["attack"] == attack]
-            groups = part.groupby(["defense", "noise"], sort=False)["attack_success"].mean()
-            shares = [part["undefended_attack_success"].iloc[0], *groups]
-            colours = [
-                COLOURS[name] for name in ("undefended", *(method[0] for method in groups.index))
-            ]
-            names = ["undefended", *(", ".join(method) for method in groups.index)]
-            bars = panel.barh(names, shares, color=colours, height=0.7)
+            shares = part.groupby(METHOD, sort=False)["attack_success"].mean()
+            names = ["undefended", *(methods[method][0] for method in shares.index)]
+            colours = [COLOURS["undefended"], *(methods[method][1] for method in shares.index)]
+            undefended = part["undefended_attack_success"].iloc[0]
+            bars = panel.barh(names, [undefended, *shares], color=colours, height=0.7)
             panel.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
             panel.set(xlim=(0, 1.12), title=attack, xticks=np.linspace(0, 1, 6))
             panel.grid(visible=False, axis="y")
@@ -189,7 +192,7 @@ def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, n
 
 
 def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, style: str) -> None:
-    """Draw the mean over learners and seeds.
+    """Draw the mean over seeds.
 
     On a fine grid as steps: between radii, the value at the next larger one. The paper's grid is
     coarse: there, its points are marked and joined.
