@@ -12,10 +12,19 @@ levels = st.floats(1e-9, 0.9)
 
 
 def binomial_tail(k: int, n: int, p: float) -> mpf:
-    """P[Bin(n, p) >= k] in 50 digits."""
+    """P[Bin(n, p) >= k] in 50 digits: terms from k upwards, until they no longer count."""
     with mp.workdps(50):
         q = mpf(p)
-        return mp.fsum(mp.binomial(n, i) * q**i * (1 - q) ** (n - i) for i in range(k, n + 1))
+        if q in (0, 1) or k > n:
+            return mpf(k <= n * q)
+        term = mp.binomial(n, k) * q**k * (1 - q) ** (n - k)
+        total = term
+        for i in range(k, n):
+            term *= mpf(n - i) / (i + 1) * q / (1 - q)
+            total += term
+            if i > n * q and term < total * mpf(10) ** -45:
+                break
+        return total
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.05, 0.001, 0.0005, 1e-9])
@@ -59,6 +68,20 @@ def test_majority_is_never_above_its_exact_value(count, alpha):
         assert lower >= float(bounds.clopper_pearson_lower(k, n, alpha / 2)) * (1 - 1e-11)
 
 
+@pytest.mark.parametrize("alpha", [0.2, 0.001, 1e-9])
+def test_bounds_of_a_million_votes_are_never_above_their_exact_values(alpha):
+    """Near one half, where the majority bound's error hardly changes with p, and elsewhere."""
+    n = 1_000_000
+    least = int(bounds.least_majority(n, alpha))
+    assert binomial_tail(least, n, 0.5) < mpf(alpha) / 2
+    for k in (least, least + 1, least + 300, 750_000, n - 1, n):
+        majority = float(bounds.majority_lower(k, n, alpha))
+        error = binomial_tail(k, n, majority) + binomial_tail(least, n, 1 - mpf(majority))
+        assert mpf(alpha) * (1 - mpf(10) ** -5) < error <= mpf(alpha)
+        exact = float(bounds.clopper_pearson_lower(k, n, alpha))
+        assert binomial_tail(k, n, exact) <= mpf(alpha)
+
+
 def test_least_majority_is_where_clopper_pearson_passes_one_half():
     for n in (1, 7, 10, 11, 100, 1000, 10_000):
         least = bounds.least_majority(n, 0.001)
@@ -66,7 +89,7 @@ def test_least_majority_is_where_clopper_pearson_passes_one_half():
         assert np.array_equal(lower > 0.5, np.arange(n + 1) >= least)
 
 
-@given(st.floats(0, 1), st.integers(1, 10_000), levels)
+@given(st.floats(0, 1), st.integers(1, 10**8), levels)
 @example(1e-05, 2668, 0.6875)
 def test_bounds_on_means(mean, n, alpha):
     hoeffding = float(bounds.hoeffding_lower(mean, n, alpha))
