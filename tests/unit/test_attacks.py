@@ -85,6 +85,14 @@ def test_rates_and_targets_that_cannot_be(rate, target, named):
         attacks.count_poisoned(attack, [40, 60])
 
 
+def test_a_class_left_without_inputs_is_refused():
+    inputs, labels = np.zeros((4, 1, 8, 8), np.float32), np.array([0, 0, 1, 1])
+    attack = {"kind": "one_pixel", "rate": 0.5, "target": 0}
+    trigger = make("one_pixel", 1.0, (1, 8, 8))
+    with pytest.raises(DataError, match=r"rate: 0\.5 poisons 2 inputs and leaves none of label 1"):
+        attacks.poison(inputs, labels, attack, trigger, np.random.default_rng(0))
+
+
 def test_triggers_that_do_not_fit():
     with pytest.raises(DataError, match="2 x 2"):
         make("four_pixel", 1.0, (1, 1, 5))

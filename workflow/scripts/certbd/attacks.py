@@ -115,11 +115,22 @@ def poison(
         An entry of the configuration's ``attacks`` with a trigger.
     trigger : array
         As `make_trigger` returns it.
+
+    Raises
+    ------
+    DataError
+        If a class is left without training inputs, and as `count_poisoned`.
     """
-    count = count_poisoned(attack, np.bincount(labels).tolist())
+    class_counts = np.bincount(labels)
+    count = count_poisoned(attack, class_counts.tolist())
     candidates = np.flatnonzero(labels != attack["target"])
     indices = np.sort(generator.choice(candidates, count, replace=False))
     inputs, labels = inputs.copy(), labels.copy()
     inputs[indices] = add_trigger(inputs[indices], trigger, attack["kind"])
     labels[indices] = attack["target"]
+    if empty := np.flatnonzero(np.bincount(labels, minlength=len(class_counts)) == 0).tolist():
+        raise DataError(
+            f"rate: {attack['rate']} poisons {count} inputs and leaves none of label {empty[0]}; "
+            "a lower rate is needed"
+        )
     return PoisonedSet(inputs, labels, indices)
