@@ -37,26 +37,6 @@ SUCCESS_FILES = [
     f"results/figures/{dataset}/attack_success.svg" for dataset in ATTACKED
 ]
 FIGURES = CURVE_FILES + SIGMA_FILES + SUCCESS_FILES
-UNDEFENDED_FILES = {
-    run: f"{UNDEFENDED}/predictions.parquet".format(
-        **run._asdict() | {"learner": CONFIG.undefended}
-    )
-    for run in RUNS
-}
-UNDEFENDED_INPUTS = list(dict.fromkeys(UNDEFENDED_FILES.values()))
-
-
-def summary_row(run, certification):
-    """The axes of a row of the summary, its attack, and which undefended network belongs to it."""
-    undefended = None
-    if run in UNDEFENDED_FILES:
-        undefended = UNDEFENDED_INPUTS.index(UNDEFENDED_FILES[run])
-    return (
-        run._asdict()
-        | certification._asdict()
-        | ATTACK_SLICES[run]
-        | {"undefended": undefended}
-    )
 
 
 rule make_summary:
