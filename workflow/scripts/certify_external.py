@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from certbd import certify, external, io, rng, schemas
 from certbd.axes import SCORE_BOUNDS, Certification
@@ -31,15 +30,8 @@ def main(smk: Any) -> None:
                 settings["n_poisoned"] or 0,
                 settings["attack_norm"],
             )
-        n_certificates = sum(len(split.labels) for split in splits)
         orders = rng.generator(0, rng.Purpose.QUERY_ORDERS)
-        tables = [
-            certify.certify_split(
-                split, training, certification, n_certificates, "external", orders
-            )
-            for split in splits
-        ]
-        table = pd.concat(tables, ignore_index=True)
+        table = certify.certify_splits(splits, training, certification, "external", orders)
         log.info("%s", certify.describe(table))
         origin = io.provenance(settings, smk.params.code)
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pandas as pd
-
 from certbd import certificates, certify, io, rng, schemas
 from certbd.axes import SCORE_BOUNDS, Certification
 from certbd.logs import job_log
@@ -44,19 +42,11 @@ def main(smk: Any) -> None:
             settings["attack_norm"],
         )
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
-        tables = [
-            certify.certify_split(
-                certify.VotedSplit(split, *splits[split], tallies[split], sigma(split, size)),
-                training,
-                certification,
-                sum(sizes.values()),
-                settings["defense"],
-                orders,
-            )
+        voted = [
+            certify.VotedSplit(split, *splits[split], tallies[split], sigma(split, size))
             for split, size in sizes.items()
-            if size
         ]
-        table = pd.concat(tables, ignore_index=True)
+        table = certify.certify_splits(voted, training, certification, settings["defense"], orders)
         log.info("%s", certify.describe(table))
         origin = io.provenance(settings, smk.params.code)
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)

@@ -1,5 +1,6 @@
 """From counted votes to a split's table of certificates. ``docs/theory.md``, sections 2 to 5."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,23 @@ class TrainingSide(NamedTuple):
     class_variance: NDArray[np.float64] | None
     n_poisoned: int
     attack_norm: float | None
+
+
+def certify_splits(
+    splits: Iterable[VotedSplit],
+    training: TrainingSide | None,
+    certification: Certification,
+    defense: str,
+    orders: np.random.Generator,
+) -> pd.DataFrame:
+    """Certify the test inputs of every split; parameters as for `certify_split`."""
+    splits = [split for split in splits if len(split.labels)]
+    n_certificates = sum(len(split.labels) for split in splits)
+    tables = [
+        certify_split(split, training, certification, n_certificates, defense, orders)
+        for split in splits
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def certify_split(
