@@ -156,10 +156,15 @@ def test_models_can_be_dropped_once_they_have_voted(workflow):
 
 def test_a_run_without_attack_leaves_attack_columns_empty(workflow):
     workflow.config["attacks"] = {"clean": {"kind": "none"}}
-    workflow.config["experiments"] = [workflow.config["experiments"][2] | {"attacks": ["clean"]}]
+    workflow.config["experiments"] = [
+        workflow.config["experiments"][1] | {"attacks": ["clean"], "certify": certify}
+        for certify in ({"bound": "kl"}, {"multiplicity": "simultaneous"})
+    ]
     workflow.write_config()
     workflow.run("--cores", "2")
-    (row,) = pd.read_csv(workflow.folder / "results" / "summary.csv").to_dict("records")
+    text = (workflow.folder / "results" / "summary.csv").read_text()
+    assert all(line.endswith(",False,0,0") for line in text.splitlines()[1:])
+    row, _ = pd.read_csv(workflow.folder / "results" / "summary.csv").to_dict("records")
     assert row["n_poisoned"] == row["attack_norm"] == 0
     for column in ("attack_success", "certified_at_attack", "clean_certified_at_attack"):
         assert pd.isna(row[column])

@@ -36,7 +36,7 @@ def main(smk: Any) -> None:
             columns = {"model": model + indices.start, "split": split, "sample": sample}
             columns["vote"] = votes.ravel()
             if settings["scores"]:
-                columns["score"] = list(scores.reshape(votes.size, -1))
+                columns["score"] = list(scores.reshape(votes.size, scores.shape[-1]))
             parts.append(pd.DataFrame(columns))
         table = pd.concat(parts, ignore_index=True).sort_values(
             ["model", "split", "sample"], ignore_index=True

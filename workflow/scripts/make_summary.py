@@ -22,7 +22,9 @@ def main(smk: Any) -> None:
                 undefended = io.read_table(path, schemas.PREDICTIONS)
             rows.append(metrics.summarise(row, certified, undefended))
             points.extend(metrics.curves(row, certified, settings["grids"]))
-        io.write_csv(smk.output.summary, pd.DataFrame(rows, columns=metrics.SUMMARY))
+        summary = pd.DataFrame(rows, columns=metrics.SUMMARY)
+        summary = summary.astype(dict.fromkeys(metrics.COUNTS, "Int64"))
+        io.write_csv(smk.output.summary, summary)
         io.write_csv(smk.output.curves, pd.DataFrame(points, columns=metrics.CURVES))
         log.info("%d experiments", len(rows))
 

@@ -21,6 +21,7 @@ SUMMARY = (
     "average_trigger_radius", "average_joint_radius", "average_paper_radius",
     "largest_trigger_radius", "covers_labels", "storage_trimmed", "storage_aligned",
 )  # fmt: skip
+COUNTS = ("n_models", "n_test", "n_poisoned", "storage_trimmed", "storage_aligned")
 CURVES = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "split", "certificate", "bound",
     "radius", "certified_accuracy", "certified_rate",
