@@ -1,5 +1,6 @@
 """Figures from tables. A method has one colour everywhere, a line style for each noise."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,9 @@ def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, style: str) -> Non
 
 def _legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
     handles = [Line2D([], [], linewidth=1.6, label=label, **look) for label, look in entries]
-    columns = max(1, min(3, len(handles), int(figure.get_figwidth() // 3)))
+    inches = 0.6 + 0.075 * max(len(label) for label, _ in entries)
+    columns = max(1, min(3, int(figure.get_figwidth() / inches)))
+    figure.set_figheight(figure.get_figheight() + 0.2 * (math.ceil(len(entries) / columns) - 1))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
