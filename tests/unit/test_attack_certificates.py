@@ -132,15 +132,24 @@ def test_class_means_keep_certified_labels_in_the_trigger_free_world(digits, kin
     assert broken == 0
 
 
-def test_the_general_bound_would_be_broken_by_a_larger_shift():
-    """The control: a shift of the statistic beyond its radius does change labels."""
-    margin, sigma_test, n_class, n_poisoned, sigma_train = 1.0, 0.5, 100, 30, 1.0
-    radius = certificates.class_mean_trigger_radius(
-        margin, sigma_test, np.full(2, n_class * sigma_train**2), n_poisoned
+def test_class_means_break_under_a_trigger_that_no_radius_covers(digits):
+    """The control: far outside the certificates, the same comparison finds broken labels."""
+    means = [digits.train_inputs[digits.train_labels == c].mean(0) for c in (0, 1)]
+    trigger = means[0] - means[1]
+    attack = {"kind": "blending", "rate": 0.05, "target": 0}
+    poisoned = attacks.poison(
+        digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(0, 1)
     )
-    shift = np.array([1 / sigma_test, n_poisoned / np.sqrt(n_class) / sigma_train])
-    assert norm.cdf(margin - 0.999 * radius * np.linalg.norm(shift)) > 0.5
-    assert norm.cdf(margin - 1.001 * radius * np.linalg.norm(shift)) < 0.5
+    clean_inputs = poisoned.inputs.copy()
+    clean_inputs[poisoned.indices] -= trigger
+    noise = (1.0, 0.4, 500)
+    with_trigger = votes_of_class_means(poisoned, digits.test_inputs + trigger, *noise, 0)
+    clean = poisoned._replace(inputs=clean_inputs)
+    without = votes_of_class_means(clean, digits.test_inputs, *noise, 100)
+    certain = (bounds.majority_lower(with_trigger.max(1), 500, 1e-4) > 0.5) & (
+        bounds.majority_lower(without.max(1), 500, 1e-4) > 0.5
+    )
+    assert np.sum(certain & (with_trigger.argmax(1) != without.argmax(1))) > 20
 
 
 def test_bagging_radius_is_its_formula_and_0_where_rows_alone_are_not_covered():

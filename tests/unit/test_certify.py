@@ -67,6 +67,17 @@ def test_without_training_noise_there_is_no_training_radius():
     assert table["radius_paper"][0] == pytest.approx(0.4 * table["margin"][0])
 
 
+def test_there_is_no_trigger_radius_for_an_unknown_number_of_poisoned_inputs():
+    table = certify("external", training=TRAINING._replace(n_poisoned=None, attack_norm=None))
+    assert table["radius_trigger"].isna().all()
+    assert table["covers_attack"].isna().all()
+    assert (table["radius_joint"][:2] > 0).all()
+    row = ROW | {"attack_norm": None, "n_poisoned": None, "target": None}
+    summary = metrics.summarise(row, table, None)
+    assert summary["average_joint_radius"] > 0
+    assert summary["average_trigger_radius"] is summary["largest_trigger_radius"] is None
+
+
 def test_every_bound_certifies_with_its_own_level():
     scores = np.array([[900, 100], [300, 700], [501, 499], [10, 900], [500, 500.0]])
     expected = {

@@ -20,6 +20,11 @@ def test_provenance_holds_nothing_that_differs_between_equal_runs():
     assert io.provenance({"seed": 3, "learner": {"kind": "mlp"}}, "0123456789abcdef") == ORIGIN
 
 
+def test_provenance_does_without_a_package_that_a_stage_does_not_need(monkeypatch):
+    monkeypatch.setattr(io, "PACKAGES", ("numpy", "no-such-package"))
+    assert set(io.provenance({}, "code")["versions"]) == {"numpy", "python"}
+
+
 def test_arrays_tables_and_models_come_back_with_their_provenance(tmp_path):
     io.write_arrays(tmp_path / "a.npz", ARRAYS, ORIGIN)
     for got, expected in zip(

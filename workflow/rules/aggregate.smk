@@ -12,7 +12,8 @@ EXTERNAL_CURVES = [
     (run.dataset, certificate)
     for run, entry in CONFIG.external.items()
     for certificate in ("trigger", "joint", "paper")
-    if certificate == "paper" or "sigma_train" in entry
+    if certificate == "paper"
+    or ("sigma_train" in entry and (certificate == "joint" or "attack" in entry))
 ]
 CURVE_FIGURES = list(
     dict.fromkeys(

@@ -27,7 +27,7 @@ def main(smk: Any) -> None:
             training = certify.TrainingSide(
                 np.asarray(settings["sigma_train"]),
                 None,
-                settings["n_poisoned"] or 0,
+                settings["n_poisoned"],
                 settings["attack_norm"],
             )
         orders = rng.generator(0, rng.Purpose.QUERY_ORDERS)

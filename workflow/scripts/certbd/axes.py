@@ -27,7 +27,7 @@ SCORE_BOUNDS = ("hoeffding", "kl")
 """Bounds on mean scores; the others are on hard votes."""
 
 
-def alpha_of_bound(certification: Certification, n_certificates: int) -> float:
+def alpha_of_certificate(certification: Certification, n_certificates: int) -> float:
     """Return the error probability of one certificate: alpha, or its share of it."""
     shared = certification.multiplicity == "simultaneous"
     return certification.alpha / (n_certificates if shared else 1)

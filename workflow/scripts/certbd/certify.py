@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from certbd import bounds, certificates
-from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_bound
+from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
 from certbd.schemas import ABSTAIN
 from certbd.storage import order_sensitivity, storage_update
 from certbd.tally import Tally
@@ -31,12 +31,13 @@ class TrainingSide(NamedTuple):
     """Training noise, a scalar or (n,), and the attack that a certificate must cover.
 
     `class_variance` is the sum of sigma_i^2 over each class, for a learner that sees its inputs
-    through class means alone; None for others. Without an attack, `attack_norm` is None.
+    through class means alone; None for others. `n_poisoned` is None where it is not known: then there
+    is no trigger radius. Without an attack, `attack_norm` is None.
     """
 
     sigma: NDArray[np.float64]
     class_variance: NDArray[np.float64] | None
-    n_poisoned: int
+    n_poisoned: int | None
     attack_norm: float | None
 
 
@@ -119,7 +120,7 @@ def _claims(
     tally: Tally, certification: Certification, n_certificates: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the class with most votes (or score) and the lower bound on its probability."""
-    n, alpha = certification.n_models, alpha_of_bound(certification, n_certificates)
+    n, alpha = certification.n_models, alpha_of_certificate(certification, n_certificates)
     if certification.bound in SCORE_BOUNDS:
         if tally.scores is None:
             raise ValueError(f"bound {certification.bound} needs scores")
@@ -139,11 +140,13 @@ def _training_radii(
     if training is None:
         radii = ("joint", "trigger", "trigger_general", "trigger_statistic")
         return {f"radius_{name}": np.nan for name in radii} | {"covers_attack": None}
-    general = certificates.trigger_radius(margin, sigma, training.sigma, training.n_poisoned)
-    statistic = np.full(len(margin), np.nan)
-    if training.class_variance is not None:
+    general = statistic = np.full(len(margin), np.nan)
+    count = training.n_poisoned
+    if count is not None:
+        general = certificates.trigger_radius(margin, sigma, training.sigma, count)
+    if count is not None and training.class_variance is not None:
         statistic = certificates.class_mean_trigger_radius(
-            margin, sigma, training.class_variance, training.n_poisoned
+            margin, sigma, training.class_variance, count
         )
     trigger = np.fmax(general, statistic)
     norm = training.attack_norm

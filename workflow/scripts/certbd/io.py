@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from zipfile import BadZipFile
@@ -68,8 +68,10 @@ def provenance(settings: Mapping[str, Any], code: str) -> dict[str, Any]:
     code : str
         The fingerprint of its script (`fingerprint.fingerprint`).
     """
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    versions["python"] = platform.python_version()
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):  # stages after votes need no torch
+            versions[name] = importlib.metadata.version(name)
     return {"settings": dict(settings), "code": code, "versions": versions, "commit": _commit()}
 
 

@@ -70,9 +70,10 @@ def summarise(
         if len(triggered):
             both = _right(triggered) & triggered["covers_attack"].eq(True)
             values["certified_at_attack"] = both.mean()
+    if certified["radius_joint"].notna().any():
+        values["average_joint_radius"] = benign["radius_joint"].where(right, 0).mean()
     if certified["radius_trigger"].notna().any():
         values["average_trigger_radius"] = benign["radius_trigger"].where(right, 0).mean()
-        values["average_joint_radius"] = benign["radius_joint"].where(right, 0).mean()
         values["largest_trigger_radius"] = certified["radius_trigger"].max()
     if certified["radius_paper"].notna().any():
         right_after = benign["prediction_storage"] == benign["label"]
