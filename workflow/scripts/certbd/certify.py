@@ -31,8 +31,8 @@ class TrainingSide(NamedTuple):
     """Training noise, a scalar or (n,), and the attack that a certificate must cover.
 
     `class_variance` is the sum of sigma_i^2 over each class, for a learner that sees its inputs
-    through class means alone; None for others. `n_poisoned` is None where it is not known: then there
-    is no trigger radius. Without an attack, `attack_norm` is None.
+    through class means alone; None for others. `n_poisoned` is None where it is not known: then
+    there is no trigger radius. Without an attack, `attack_norm` is None.
     """
 
     sigma: NDArray[np.float64]
