@@ -35,7 +35,7 @@ def test_the_search_is_deterministic_and_an_inputs_sigma_is_its_own(
     every = sigma.optimise_sigma(module, pilots, digits.test_inputs, 0.25, SEARCH, 0)
     again = sigma.optimise_sigma(module, pilots, digits.test_inputs, 0.25, SEARCH, 0)
     assert np.array_equal(every.sigma, again.sigma)
-    monkeypatch.setattr(sigma, "EVALUATIONS", 7 * 4 * 64)
+    monkeypatch.setattr(sigma, "EVALUATION_BYTES", 7 * 4 * sigma.saved_bytes(module, (64, 1, 8, 8)))
     some = sigma.optimise_sigma(module, pilots, digits.test_inputs[10:40], 0.25, SEARCH, 0)
     np.testing.assert_allclose(some.sigma, every.sigma[10:40], rtol=1e-4)
 
@@ -46,7 +46,8 @@ def test_the_gradient_is_that_of_both_factors(digits):
     means = torch.from_numpy(
         np.stack([digits.train_inputs[digits.train_labels == c].mean(0).ravel() for c in (0, 1)])
     )
-    pilots = {"means": means[None].double()}
+    means = means.double()
+    pilots = {"weight": means[None], "bias": -means.square().sum(1)[None] / 2}
     inputs = torch.from_numpy(digits.test_inputs[:5]).double()
     draws = torch.from_numpy(rng.generator(0, 10).standard_normal((32, 1, 8, 8)))
     at = torch.full((5,), 0.6, dtype=torch.float64)
@@ -66,6 +67,10 @@ def test_probabilities_are_clamped(digits):
     means[0, 1] = -1000.0
     one = torch.from_numpy(digits.test_inputs[:1])
     radius, _ = sigma._radius_and_gradient(
-        module, {"means": means}, one, torch.tensor([0.5]), torch.zeros(2, 1, 8, 8)
+        module,
+        {"weight": means, "bias": -means.square().sum(2) / 2},
+        one,
+        torch.tensor([0.5]),
+        torch.zeros(2, 1, 8, 8),
     )
     assert radius.item() == pytest.approx(0.5 * norm.ppf(0.98), rel=1e-5)

@@ -25,7 +25,7 @@ def test_counts_are_those_of_a_plain_loop(tmp_path):
         write(tmp_path / f"{i}.parquet", table.sample(frac=1, random_state=0))
         for i, table in enumerate(tables)
     ]
-    counts = count_votes(files, SIZES, 9, 4)
+    counts = count_votes(files, SIZES, 9, 4).tallies
     for split, size in SIZES.items():
         expected = np.zeros((size, 4), int)
         for row in pd.concat(tables).itertuples():
@@ -40,7 +40,7 @@ def test_scores_are_added_up_without_diverged_models(tmp_path):
     scores = np.random.default_rng(0).dirichlet(np.ones(4), len(table)).astype(np.float32)
     file = tmp_path / "chunk.parquet"
     io.write_table(file, table.assign(score=list(scores)), schemas.scored_votes(4), {})
-    counts = count_votes([file], SIZES, 6, 4, scored=True)
+    counts = count_votes([file], SIZES, 6, 4, scored=True).tallies
     for split, size in SIZES.items():
         for sample in range(size):
             rows = (table["split"] == split) & (table["sample"] == sample) & (table["vote"] >= 0)
@@ -83,3 +83,14 @@ def test_a_model_in_two_files_is_refused(tmp_path):
     ]
     with pytest.raises(io.DataError, match=r"b\.parquet: model 0 has voted in another"):
         count_votes(files, SIZES, 1, 4)
+
+
+def test_models_that_diverged_or_are_constant_are_named_and_still_count(tmp_path):
+    table = votes_of(range(4)).assign(vote=lambda t: t["sample"] % 2)
+    benign = table["split"] == "benign"
+    table.loc[(table["model"] == 1) & benign, "vote"] = 3
+    table.loc[(table["model"] == 2) & benign & (table["sample"] == 0), "vote"] = -1
+    table.loc[(table["model"] == 3) & ~benign, "vote"] = 1  # one label for all triggered inputs
+    count = count_votes([write(tmp_path / "chunk.parquet", table)], SIZES, 4, 4)
+    assert count.faults.to_dict("list") == {"model": [1, 2], "fault": ["constant", "diverged"]}
+    assert count.tallies["benign"].votes.tolist() == [[2, 0, 0, 1], [0, 3, 0, 1], [3, 0, 0, 1]]

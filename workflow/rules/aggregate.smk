@@ -41,10 +41,11 @@ FIGURES = CURVE_FILES + SIGMA_FILES + SUCCESS_FILES
 
 
 rule make_summary:
-    """Needs every experiment's certificates; makes the summary and the curves."""
+    """Needs every experiment's certificates; makes the summary, the curves and a count of failed models."""
     input:
         certificates=[path_of(*row) for row in CONFIG.rows],
         undefended=UNDEFENDED_INPUTS,
+        faults=[faults_of(*row) for row in CONFIG.rows if row[0] not in CONFIG.external],
     output:
         summary=report(
             "results/summary.csv",
@@ -53,6 +54,9 @@ rule make_summary:
         ),
         curves=report(
             "results/curves.csv", caption="../report/curves.rst", category="Summary"
+        ),
+        models=report(
+            "results/models.csv", caption="../report/models.rst", category="Summary"
         ),
     log:
         "results/logs/make_summary.log",

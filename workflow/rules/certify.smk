@@ -4,7 +4,9 @@ certificates.parquet, a prediction with its radii for every test input.
 
 
 rule certify_votes:
-    """Needs all votes of a run and the noise of its inputs; makes its table of certificates."""
+    """Needs all votes of a run and the noise of its inputs; makes its table of certificates, and a
+    list of the models that diverged or predict one class.
+    """
     input:
         data=f"{DATASET}/data.npz",
         poisoned=f"{ATTACK}/poisoned.npz",
@@ -17,6 +19,7 @@ rule certify_votes:
         ),
     output:
         certificates=f"{CERTIFICATION}/certificates.parquet",
+        faults=f"{CERTIFICATION}/faults.parquet",
     log:
         f"{CERTIFICATION}/certify_votes.log",
     benchmark:

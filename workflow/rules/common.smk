@@ -177,6 +177,11 @@ def path_of(run, certification):
     )
 
 
+def faults_of(run, certification):
+    """The list of a row's models that diverged or predict one class."""
+    return path_of(run, certification).replace("certificates.parquet", "faults.parquet")
+
+
 UNDEFENDED_FILES = {
     run: f"{UNDEFENDED}/predictions.parquet".format(
         **run._asdict() | {"learner": CONFIG.undefended}

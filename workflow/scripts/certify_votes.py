@@ -10,7 +10,7 @@ from certbd.tally import count_votes
 
 
 def main(smk: Any) -> None:
-    """Make ``certificates.parquet``."""
+    """Make ``certificates.parquet``, and ``faults.parquet`` with the models that failed."""
     settings = smk.params.settings
     certification = Certification(**settings["certification"])
     with job_log(smk.log[0]) as log:
@@ -26,7 +26,7 @@ def main(smk: Any) -> None:
             schemas.TRIGGERED: (triggered.inputs, triggered.true_labels),
         }
         sizes = {split: len(labels) for split, (_, labels) in splits.items()}
-        tallies = count_votes(
+        tallies, faults = count_votes(
             smk.input.votes,
             sizes,
             certification.n_models,
@@ -49,6 +49,9 @@ def main(smk: Any) -> None:
         table = certify.certify_splits(voted, training, certification, settings["defense"], orders)
         log.info("%s", certify.describe(table))
         origin = io.provenance(settings, smk.params.code)
+        for fault, models in faults.groupby("fault")["model"]:
+            log.warning("%d models %s, counted in N: %s", len(models), fault, models.tolist())
+        io.write_table(smk.output.faults, faults, schemas.FAULTS, origin)
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)
 
 

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from certbd import ensembles, io, models, rng, schemas
 from certbd.logs import job_log
 from certbd.noise import sigma_of
+from certbd.votes import vote
 
 
 def main(smk: Any) -> None:
@@ -21,32 +23,35 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         stacked = io.read_models(smk.input.models)
         ensemble = {name: torch.from_numpy(stacked[name]).to(device) for name in stacked}
-        module = models.build(
-            settings["learner"], data.test_inputs.shape[1:], len(data.class_names)
-        )
-        parts = []
-        for split, inputs in (
-            (schemas.BENIGN, data.test_inputs),
-            (schemas.TRIGGERED, triggered.inputs),
-        ):
+        shape, n_classes = data.test_inputs.shape[1:], len(data.class_names)
+        module = models.build(settings["learner"], shape, n_classes, device.type)
+        splits = {schemas.BENIGN: data.test_inputs, schemas.TRIGGERED: triggered.inputs}
+        votes, scores = {}, {}
+        for split, inputs in splits.items():
             sigma = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))
             generators = rng.generators(settings["seed"], rng.Purpose.TEST_NOISE, indices)
-            votes, scores = ensembles.vote(module, ensemble, inputs, sigma, generators)
-            model, sample = np.indices(votes.shape).reshape(2, -1)
-            columns = {"model": model + indices.start, "split": split, "sample": sample}
-            columns["vote"] = votes.ravel()
-            if settings["scores"]:
-                columns["score"] = list(scores.reshape(votes.size, scores.shape[-1]))
-            parts.append(pd.DataFrame(columns))
-        table = pd.concat(parts, ignore_index=True).sort_values(
-            ["model", "split", "sample"], ignore_index=True
-        )
-        diverged = table.loc[table["vote"] == schemas.ABSTAIN, "model"].unique().tolist()
-        log.info("%d models voted; diverged: %s", len(indices), diverged or "none")
+            votes[split], scores[split] = vote(module, ensemble, inputs, sigma, generators)
+        table = _table(votes, indices)
         schema = schemas.VOTES
         if settings["scores"]:
-            schema = schemas.scored_votes(len(data.class_names))
+            schema = schemas.scored_votes(n_classes)
+            table["score"] = list(np.concatenate([*scores.values()], 1).reshape(-1, n_classes))
+        log.info("%d models voted", len(indices))
         io.write_table(smk.output.votes, table, schema, io.provenance(settings, smk.params.code))
+
+
+def _table(votes: dict[str, NDArray[np.int16]], indices: range) -> pd.DataFrame:
+    """Return a row a vote, sorted by model, split and sample, from votes (models, inputs)."""
+    sizes = [part.shape[1] for part in votes.values()]
+    split = np.repeat(range(len(votes)), sizes)
+    sample = np.concatenate([np.arange(size) for size in sizes])
+    columns = {
+        "model": np.repeat(np.arange(indices.start, indices.stop, dtype=np.int32), sum(sizes)),
+        "split": pd.Categorical.from_codes(np.tile(split, len(indices)), list(votes)),
+        "sample": np.tile(sample.astype(np.int32), len(indices)),
+        "vote": np.concatenate([*votes.values()], axis=1).ravel(),
+    }
+    return pd.DataFrame(columns)
 
 
 if "snakemake" in globals():

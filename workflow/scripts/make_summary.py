@@ -9,7 +9,7 @@ from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``summary.csv`` and ``curves.csv``."""
+    """Make ``summary.csv``, ``curves.csv`` and ``models.csv``."""
     settings = smk.params.settings
     with job_log(smk.log[0]) as log:
         rows: list[dict[str, Any]] = []
@@ -26,6 +26,12 @@ def main(smk: Any) -> None:
         summary = summary.astype(dict.fromkeys(metrics.COUNTS, "Int64"))
         io.write_csv(smk.output.summary, summary)
         io.write_csv(smk.output.curves, pd.DataFrame(points, columns=metrics.CURVES))
+        trained = [row for row in settings["rows"] if row["undefended"] is not None]
+        failed = [
+            metrics.count_faults(row, io.read_table(file, schemas.FAULTS))
+            for row, file in zip(trained, smk.input.faults, strict=True)
+        ]
+        io.write_csv(smk.output.models, pd.DataFrame(failed, columns=metrics.MODELS))
         log.info("%d experiments", len(rows))
 
 

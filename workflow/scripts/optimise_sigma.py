@@ -23,7 +23,7 @@ def main(smk: Any) -> None:
         pilots = ensembles.train(
             poisoned, start, learner, n_classes, seed, range(search["pilots"]), rng.PILOTS, device
         )
-        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
+        module = models.build(learner, data.test_inputs.shape[1:], n_classes, device.type)
         parts = []
         for split, inputs in (
             (schemas.TRAIN, poisoned.inputs),

@@ -64,6 +64,8 @@ def main() -> None:
     """Print the table of the file named on the command line."""
     path = Path(sys.argv[1])
     print(show(pd.read_csv(path)))
+    failed = pd.read_csv(path.with_name("models.csv"))[["diverged", "constant"]].sum()
+    print(f"\nmodels that diverged: {failed.iloc[0]}; that predict one class: {failed.iloc[1]}")
     print(
         "\ncertified at the attack: predicted right, with a trigger radius above the attack's norm"
         "\nat its own number of poisoned inputs. Labels that the attacker flipped stay flipped in"

@@ -7,6 +7,7 @@ import pandas as pd
 
 from certbd import ensembles, io, models, rng, schemas
 from certbd.logs import job_log
+from certbd.votes import vote
 
 
 def main(smk: Any) -> None:
@@ -23,14 +24,14 @@ def main(smk: Any) -> None:
         ensemble = ensembles.train(
             poisoned, 0.0, learner, n_classes, seed, one, rng.UNDEFENDED, device
         )
-        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
+        module = models.build(learner, data.test_inputs.shape[1:], n_classes, device.type)
         parts = []
         for split, inputs, labels in (
             (schemas.BENIGN, data.test_inputs, data.test_labels),
             (schemas.TRIGGERED, triggered.inputs, triggered.true_labels),
         ):
             unused = rng.generators(seed, rng.UNDEFENDED.noise, one)
-            (predictions,), _ = ensembles.vote(module, ensemble, inputs, 0.0, unused)
+            (predictions,), _ = vote(module, ensemble, inputs, 0.0, unused)
             columns = {"sample": np.arange(len(labels)), "label": labels, "prediction": predictions}
             parts.append(pd.DataFrame({"split": split, **columns}))
         origin = io.provenance(settings, smk.params.code)

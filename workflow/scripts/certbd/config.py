@@ -22,7 +22,7 @@ SIGMA_KEYS = {
     "cert_ssb": ("sigma",),
     "decoupled": ("sigma_train", "sigma_test"),
 }
-NETWORKS = ("mlp",)
+NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
 Entry = Mapping[str, Any]
 
 

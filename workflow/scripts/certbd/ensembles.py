@@ -1,34 +1,28 @@
-"""N models trained as one batch, and their votes; equal to training them one by one.
+"""N models trained as one batch; equal to training them one by one.
 
-An ensemble is a dictionary of a module's parameters, each with a leading axis over models. All
-models of a block go through every step together (`torch.func.vmap` turns each layer into one
-batched matrix product). A model is a function of its index alone: its noise, initial weights
-and batch order come from streams of its own, and one thread with a fixed instruction path makes
-the arithmetic the same in whichever block it is trained.
+A model is a function of its index alone: its noise, initial weights and batch order come from
+streams of its own, and one thread with a fixed instruction path makes the arithmetic the same in
+whichever block it is trained.
 """
 
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 
-from certbd import models, rng
+from certbd import closed_form, models, rng
 from certbd.io import PoisonedSet
-from certbd.logs import progress
-from certbd.schemas import ABSTAIN
+from certbd.logs import LOGGER, progress_bar
+from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, saved_bytes, train_networks
 
 # MKL otherwise picks code by memory alignment, which differs between the models of a block.
 os.environ.setdefault("MKL_CBWR", "AVX2,STRICT")
 
-Ensemble = dict[str, Tensor]
-BLOCK_BYTES = 2**24
-"""Memory for the inputs of one block of models: fits a processor's cache."""
+CLASS_MEAN_WIDTH = 1024
 
 
 def pick_device(name: str) -> torch.device:
@@ -66,42 +60,89 @@ def train(
         Which models to train.
     streams : TrainingStreams
         Whose randomness: models that vote, pilots, or the undefended network.
+    device : torch.device
+        The CPU if left out.
 
     Returns
     -------
     Ensemble
-        Parameters on `device`, stacked in the order of `indices`.
+        Parameters and buffers on `device`, stacked in the order of `indices`.
     """
     device = device or torch.device("cpu")
-    module = models.build(learner, poisoned.inputs.shape[1:], n_classes)
-    blocks = list(_blocks(indices, poisoned.inputs.nbytes))
-    trained = []
-    for block in progress(blocks, len(blocks), f"training {learner['kind']}", "block"):
+    kind, inputs, labels = learner["kind"], poisoned.inputs, poisoned.labels
+    module = models.build(learner, inputs.shape[1:], n_classes, device.type)
+
+    def train_block(block: range) -> Ensemble:
         noise = rng.generators(seed, streams.noise, block)
-        if learner["kind"] == "nearest_class_mean":
-            means = noisy_class_means(poisoned.inputs, poisoned.labels, sigma, n_classes, noise)
-            trained.append({"means": torch.from_numpy(means).to(device)})
-        else:
-            noisy = noisy_copies(poisoned.inputs, sigma, noise)
-            trained.append(
-                train_networks(
-                    module,
-                    torch.from_numpy(noisy).to(device),
-                    torch.from_numpy(poisoned.labels).to(device),
-                    learner,
-                    rng.generators(seed, streams.weights, block),
-                    rng.generators(seed, streams.batches, block),
-                )
-            )
-    return {name: torch.cat([part[name] for part in trained]) for name in trained[0]}
+        if kind == "nearest_class_mean":
+            means = closed_form.noisy_class_means(inputs, labels, sigma, n_classes, noise)
+            parameters = closed_form.nearest_class_mean(means)
+            return {name: parameter.to(device) for name, parameter in parameters.items()}
+        copies = noisy_copies(inputs, sigma, noise, device)
+        targets = torch.from_numpy(labels).to(device)
+        if kind == "ridge":
+            return closed_form.ridge(copies, targets, n_classes, learner["penalty"])
+        weights = rng.generators(seed, streams.weights, block)
+        batches = rng.generators(seed, streams.batches, block)
+        return train_networks(module, copies, targets, learner, weights, batches)
+
+    width = block_width(module, inputs, learner, device)
+    parts = in_blocks(train_block, indices, width, f"training {kind}")
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def in_blocks(
+    train_block: Callable[[range], Ensemble], indices: range, width: int, description: str
+) -> list[Ensemble]:
+    """Train blocks of at most `width` models; half as many from where memory runs out."""
+    parts, start = [], indices.start
+    with progress_bar(len(indices), description, "model") as advance:
+        while start < indices.stop:
+            block = range(start, min(start + width, indices.stop))
+            try:
+                parts.append(train_block(block))
+            except torch.OutOfMemoryError:
+                if len(block) == 1:
+                    raise
+                width = len(block) // 2
+                LOGGER.warning("out of memory with %d models at a time; now %d", len(block), width)
+                torch.cuda.empty_cache()
+                continue
+            start = block.stop
+            advance(len(block))
+    return parts
+
+
+def block_width(
+    module: nn.Module, inputs: NDArray[np.float32], learner: Mapping[str, Any], device: torch.device
+) -> int:
+    """Choose how many models go through each step together.
+
+    On a GPU as many as its free memory holds; on a CPU as many as keep their noisy copies in its
+    cache. Class means have no noisy copies.
+    """
+    if learner["kind"] == "nearest_class_mean":
+        return CLASS_MEAN_WIDTH
+    if device.type == "cpu":
+        return max(1, CACHE_BYTES // inputs.nbytes)
+    needed = 2 * inputs.nbytes  # the noisy copy, and its noise while it is made
+    if learner["kind"] not in models.CLOSED_FORM:
+        batch_size = min(learner["batch_size"], len(inputs))
+        state = sum(parameter.nbytes for parameter in module.parameters())
+        needed += 6 * state + 2 * saved_bytes(module, (batch_size, *inputs.shape[1:]))
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, int(MEMORY_SHARE * free / needed))
 
 
 def noisy_copies(
     inputs: NDArray[np.float32],
     sigma: float | NDArray[np.float64],
     generators: Sequence[np.random.Generator],
-) -> NDArray[np.float32]:
+    device: torch.device,
+) -> Tensor:
     """Return one noisy copy of the inputs for each generator, (models, n, ...)."""
+    if device.type != "cpu":
+        return _device_copies(inputs, sigma, generators, device)
     scale = np.broadcast_to(np.asarray(sigma, np.float64), len(inputs))
     scale = scale.reshape(-1, *[1] * (inputs.ndim - 1))
     copies = np.empty((len(generators), *inputs.shape), np.float32)
@@ -109,152 +150,21 @@ def noisy_copies(
         generator.standard_normal(out=copy, dtype=np.float32)
         copy *= scale  # the product is taken in float64
         copy += inputs
-    return copies
+    return torch.from_numpy(copies)
 
 
-def noisy_class_means(
-    inputs: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    sigma: float | NDArray[np.float64],
-    n_classes: int,
-    generators: Sequence[np.random.Generator],
-) -> NDArray[np.float32]:
-    """Draw the class means of noisy copies directly, (models, classes, features).
-
-    The mean of class c over inputs with independent noise ``N(0, sigma_i^2 I)`` is Gaussian
-    around the clean mean with variance ``sum_{i in c} sigma_i^2 / n_c^2`` in each feature.
-    """
-    inputs = inputs.reshape(len(inputs), -1)
-    variance = np.broadcast_to(np.square(sigma, dtype=np.float64), len(inputs))
-    counts = np.bincount(labels, minlength=n_classes)
-    spread = np.sqrt(np.bincount(labels, variance, n_classes)) / counts
-    means = np.stack([inputs[labels == c].mean(0, dtype=np.float64) for c in range(n_classes)])
-    draws = np.stack([generator.standard_normal(means.shape) for generator in generators])
-    return (means + spread[:, None] * draws).astype(np.float32)
-
-
-def train_networks(
-    module: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    learner: Mapping[str, Any],
-    weight_generators: Sequence[np.random.Generator],
-    batch_generators: Sequence[np.random.Generator],
-) -> Ensemble:
-    """Train one network on each noisy copy: Adam, cross-entropy, batches in an order of its own.
-
-    Parameters
-    ----------
-    inputs : Tensor (models, n, ...)
-        Noisy copies: all that a network learns from, with the labels.
-    labels : Tensor (n,)
-    """
-    initial = [models.initial_weights(module, generator) for generator in weight_generators]
-    ensemble = {
-        name: torch.from_numpy(np.stack([weights[name] for weights in initial])).to(inputs.device)
-        for name in initial[0]
-    }
-
-    adam = Adam(ensemble, learner["learning_rate"])
-    rows = torch.arange(len(inputs), device=inputs.device)[:, None]
-    n_inputs, batch_size = inputs.shape[1], learner["batch_size"]
-    for _ in range(learner["epochs"]):
-        order = np.stack([generator.permutation(n_inputs) for generator in batch_generators])
-        for batch in torch.from_numpy(order).to(inputs.device).split(batch_size, dim=1):
-            # batch: (models, batch size) rows of the training set
-            answers = logits(module, ensemble, inputs[rows, batch])
-            loss = nn.functional.cross_entropy(
-                answers.flatten(0, 1), labels[batch].flatten(), reduction="sum"
-            )
-            adam.step(loss / batch.shape[1])  # the sum over models of each model's mean loss
-    return {name: parameter.detach() for name, parameter in ensemble.items()}
-
-
-def logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
-    """Return each model's logits on inputs of its own: (models, n, ...) -> (models, n, classes)."""
-    return vmap(lambda parameters, batch: functional_call(module, parameters, (batch,)))(
-        ensemble, inputs
-    )
-
-
-class Adam:
-    """Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1), element by element over all models.
-
-    The same steps as `torch.optim.Adam`, whose first use in a process imports the whole compiler:
-    3 s for each short job.
-    """
-
-    def __init__(self, parameters: Ensemble, learning_rate: float) -> None:
-        self.parameters = [parameter.requires_grad_() for parameter in parameters.values()]
-        self.learning_rate = learning_rate
-        self.means = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.steps = 0
-
-    def step(
-        self, loss: Tensor, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
-    ) -> None:
-        """Descend the gradient of a loss."""
-        gradients = torch.autograd.grad(loss, self.parameters)
-        self.steps += 1
-        size = self.learning_rate / (1 - betas[0] ** self.steps)
-        scale = math.sqrt(1 - betas[1] ** self.steps)
-        with torch.no_grad():
-            for parameter, gradient, mean, square in zip(
-                self.parameters, gradients, self.means, self.squares, strict=True
-            ):
-                mean.lerp_(gradient, 1 - betas[0])
-                square.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
-                parameter.addcdiv_(mean, (square.sqrt() / scale).add_(eps), value=-size)
-
-
-def vote(
-    module: nn.Module,
-    ensemble: Ensemble,
+def _device_copies(
     inputs: NDArray[np.float32],
     sigma: float | NDArray[np.float64],
     generators: Sequence[np.random.Generator],
-) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Let each model vote once on each input, under test noise.
-
-    Model k sees ``x + sigma_x u_k`` with one ``u_k ~ N(0, I)`` from its own generator, the same
-    for every input (``docs/theory.md``, section 5).
-
-    Parameters
-    ----------
-    inputs : array (n, ...)
-    sigma : float or array (n,)
-        Standard deviation of the test noise; 0 for none.
-    generators : sequence of Generator
-        One for each model of the ensemble.
-
-    Returns
-    -------
-    votes : array (models, n)
-        Labels; `ABSTAIN` where a model has diverged and its logits are not finite.
-    scores : array (models, n, classes)
-        Softmax of the logits; 0 where a model has diverged.
-    """
-    device = next(iter(ensemble.values())).device
+    device: torch.device,
+) -> Tensor:
+    """Draw the noise on the device, whose generator gets 63 bits of each model's own stream."""
     clean = torch.from_numpy(inputs).to(device)
-    scale = torch.tensor(sigma, dtype=torch.float64, device=device)
-    scale = scale.expand(len(inputs)).reshape(-1, *[1] * (inputs.ndim - 1))
-    votes, scores = [], []
-    blocks = list(_blocks(range(len(generators)), inputs.nbytes))
-    for block in progress(blocks, len(blocks), "voting", "block"):
-        here = slice(block.start, block.stop)
-        draws = [g.standard_normal(inputs.shape[1:], np.float32) for g in generators[here]]
-        part = {name: parameter[here] for name, parameter in ensemble.items()}
-        noise = torch.from_numpy(np.stack(draws)).to(device)[:, None]  # (models, 1, ...)
-        answers = logits(module, part, clean + (scale * noise).float())
-        diverged = ~answers.isfinite().all(-1)
-        votes.append(answers.argmax(-1).masked_fill(diverged, ABSTAIN).to(torch.int16))
-        scores.append(answers.softmax(-1).masked_fill(diverged[..., None], 0))
-    return torch.cat(votes).cpu().numpy(), torch.cat(scores).cpu().numpy()
-
-
-def _blocks(indices: range, bytes_each: int) -> Iterator[range]:
-    """Cut a range of models into blocks whose inputs fit into `BLOCK_BYTES`."""
-    width = max(1, math.floor(BLOCK_BYTES / max(1, bytes_each)))
-    for start in range(indices.start, indices.stop, width):
-        yield range(start, min(start + width, indices.stop))
+    scale = torch.tensor(sigma, dtype=torch.float32, device=device).expand(len(inputs))
+    scale = scale.reshape(-1, *[1] * (inputs.ndim - 1))
+    copies = torch.empty((len(generators), *inputs.shape), device=device)
+    for copy, generator in zip(copies, generators, strict=True):
+        source = torch.Generator(device).manual_seed(int(generator.integers(2**63)))
+        copy.normal_(generator=source).mul_(scale).add_(clean)
+    return copies

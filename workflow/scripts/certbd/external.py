@@ -62,7 +62,7 @@ def read_votes(
         table = _check_inputs(labels, _read(labels), sigma, n_classes)
         sizes = {split: int((table["split"] == split).sum()) for split in SPLITS}
         sizes = {split: size for split, size in sizes.items() if size}
-        tallies = count_votes([votes], sizes, n_models, n_classes, scored)
+        tallies = count_votes([votes], sizes, n_models, n_classes, scored).tallies
     else:
         table = _check_inputs(votes, _read(votes), sigma, n_classes)
         tallies = _wide_tallies(votes, table, n_models, n_classes, scored)

@@ -2,10 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -46,9 +46,28 @@ class _LogLines:
         """Log lines are written at once."""
 
 
+@contextmanager
+def progress_bar(total: int, description: str, unit: str) -> Iterator[Callable[[int], object]]:
+    """Show a progress bar with rate and time left: in the log every 5 s, and on a terminal.
+
+    Yields the function that advances it by a number of units.
+    """
+    style: dict[str, Any] = {"unit": f" {unit}s", "ascii": " =", "ncols": 88}
+    with (
+        tqdm(desc=description, total=total, mininterval=5, file=_LogLines(), **style) as logged,
+        tqdm(desc=description, total=total, leave=False, disable=None, **style) as shown,
+    ):
+
+        def advance(units: int) -> None:
+            logged.update(units)
+            shown.update(units)
+
+        yield advance
+
+
 def progress(steps: Iterable[T], total: int, description: str, unit: str) -> Iterator[T]:
-    """Iterate over `steps` while a progress bar goes to the log, a line every 5 s."""
-    bar = tqdm(
-        steps, description, total, unit=unit, ascii=" =", ncols=88, mininterval=5, file=_LogLines()
-    )
-    yield from bar
+    """Iterate over `steps` under a progress bar."""
+    with progress_bar(total, description, unit) as advance:
+        for step in steps:
+            yield step
+            advance(1)

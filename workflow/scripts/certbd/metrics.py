@@ -26,6 +26,9 @@ CURVES = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "split", "certificate", "bound",
     "radius", "certified_accuracy", "certified_rate",
 )  # fmt: skip
+MODELS = (
+    "dataset", "attack", "defense", "noise", "learner", "seed", "n_models", "diverged", "constant",
+)  # fmt: skip
 PAPER_RADII = np.arange(0, 2.51, 0.25)
 
 
@@ -128,3 +131,9 @@ def split_of(table: pd.DataFrame, split: str, row: Mapping[str, Any]) -> pd.Data
 
 def _right(part: pd.DataFrame) -> NDArray[np.bool_]:
     return (part["prediction"] == part["label"]).to_numpy()
+
+
+def count_faults(row: Mapping[str, Any], faults: pd.DataFrame) -> dict[str, Any]:
+    """Return one row of ``models.csv`` from the columns of `schemas.FAULTS`."""
+    counts = faults["fault"].value_counts()
+    return {**row, "diverged": counts.get("diverged", 0), "constant": counts.get("constant", 0)}

@@ -1,7 +1,8 @@
-"""The model zoo: networks, and learners with a closed form, as modules.
+"""The model zoo: the published networks, small ones, and linear classifiers with a closed form.
 
 Every module takes inputs (batch, *input shape) and returns one logit a class, (batch, classes).
-It is only the shape of a model: `certbd.ensembles` holds the parameters of many at once.
+It is only the shape of a model: ensembles hold the parameters and buffers of many at once.
+Sources: ``docs/theory.md``, section 9; He et al., arXiv 1512.03385 and 1603.05027.
 """
 
 import math
@@ -12,10 +13,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from certbd.io import DataError
+
+CLOSED_FORM = ("nearest_class_mean", "ridge")
+
+
+class LinearClassifier(nn.Module):
+    """Logits ``x . weight + bias``: nearest class mean and ridge regression."""
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_classes, n_features))
+        self.bias = nn.Parameter(torch.empty(n_classes))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (batch, classes)."""
+        return inputs.flatten(1) @ self.weight.T + self.bias
 
 
 class MLP(nn.Module):
-    """One hidden layer of rectified linear units."""
+    """Two layers: one hidden layer of rectified linear units."""
 
     def __init__(self, n_features: int, hidden: int, n_classes: int) -> None:
         super().__init__()
@@ -27,49 +46,213 @@ class MLP(nn.Module):
         return self.output(self.hidden(inputs.flatten(1)).relu())
 
 
-class NearestClassMean(nn.Module):
-    """The class whose mean is nearest: logit ``x . mean - |mean|^2 / 2``, closest mean largest."""
+class Conv2d(nn.Conv2d):
+    """A convolution that can be computed as one matrix product of all patches with the kernels.
+
+    Under `vmap` over models an ordinary convolution becomes a grouped one, which GPUs run slowly
+    for few channels; products become one batched product.
+    """
+
+    as_product = False
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Convolve (batch, channels, height, width)."""
+        if not self.as_product:
+            return super().forward(inputs)
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        padded = F.pad(inputs, [int(self.padding[0])] * 4)
+        patches = padded.unfold(2, kernel, stride).unfold(3, kernel, stride)
+        patches = patches.permute(0, 2, 3, 1, 4, 5)  # (batch, height, width, channels, k, k)
+        product = patches.flatten(3) @ self.weight.flatten(1).T
+        if self.bias is not None:
+            product = product + self.bias
+        return product.permute(0, 3, 1, 2)
+
+
+class Head(nn.Linear):
+    """The last layer. Two classes have one logit, the published networks' own; class 0 has 0."""
 
     def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__(n_features, 1 if n_classes == 2 else n_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (batch, classes): cross-entropy on (0, z) is binary cross-entropy on z."""
+        answer = super().forward(inputs)
+        return F.pad(answer, (1, 0)) if self.out_features == 1 else answer
+
+
+class CNN(nn.Module):
+    """The published network for MNIST: two 5 x 5 convolutions with pooling, 512 hidden units."""
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
         super().__init__()
-        self.means = nn.Parameter(torch.empty(n_classes, n_features))
+        channels, height, width = shape
+        self.conv1 = Conv2d(channels, 16, 5)
+        self.conv2 = Conv2d(16, 32, 5)
+        sides = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
+        self.hidden = nn.Linear(32 * math.prod(sides), 512)
+        self.output = Head(512, n_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, classes)."""
-        return inputs.flatten(1) @ self.means.T - self.means.square().sum(1) / 2
+        # rectified after pooling, which gives the same and costs a quarter
+        features = F.max_pool2d(self.conv1(inputs), 2).relu()
+        features = F.max_pool2d(self.conv2(features), 2).relu()
+        return self.output(self.hidden(features.flatten(1)).relu())
 
 
-def build(learner: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
-    """Return a module without parameter storage (on the meta device).
+class PreActivationBlock(nn.Module):
+    """Normalise, rectify, convolve, twice; added to a shortcut (arXiv 1603.05027)."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(n_in)
+        self.conv1 = Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_out)
+        self.conv2 = Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.shortcut = None
+        if stride > 1 or n_in != n_out:
+            self.shortcut = Conv2d(n_in, n_out, 1, stride, bias=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride)."""
+        activated = self.bn1(inputs).relu()
+        skipped = inputs if self.shortcut is None else self.shortcut(activated)
+        return self.conv2(self.bn2(self.conv1(activated)).relu()) + skipped
+
+
+class PreActivationResNet(nn.Module):
+    """The published network for CIFAR-10: three stages of five blocks, 16, 32 and 64 channels."""
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__()
+        self.conv = Conv2d(shape[0], 16, 3, padding=1, bias=False)
+        stages = []
+        for n_in, n_out, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2)):
+            first = PreActivationBlock(n_in, n_out, stride)
+            stages += [first, *(PreActivationBlock(n_out, n_out, 1) for _ in range(4))]
+        self.blocks = nn.Sequential(*stages)
+        self.bn = nn.BatchNorm2d(64)
+        self.output = Head(64, n_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (batch, classes)."""
+        return self.output(self.bn(self.blocks(self.conv(inputs))).relu().mean((2, 3)))
+
+
+class BasicBlock(nn.Module):
+    """Convolve, normalise, rectify, twice; added to a shortcut (arXiv 1512.03385)."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_out)
+        self.conv2 = Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_out)
+        self.downsample = None
+        if stride > 1 or n_in != n_out:
+            shortcut = Conv2d(n_in, n_out, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(n_out))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride)."""
+        skipped = inputs if self.downsample is None else self.downsample(inputs)
+        hidden = self.bn1(self.conv1(inputs)).relu()
+        return (self.bn2(self.conv2(hidden)) + skipped).relu()
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 (arXiv 1512.03385) with a linear head; parameter names as in torchvision."""
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
+        super().__init__()
+        self.conv1 = Conv2d(shape[0], 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
+        self.fc = Head(512, n_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (batch, classes)."""
+        features = F.max_pool2d(self.bn1(self.conv1(inputs)).relu(), 3, 2, 1)
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            features = layer(features)
+        return self.fc(features.mean((2, 3)))
+
+
+CONVOLUTIONAL = {"cnn": CNN, "preact_resnet": PreActivationResNet, "resnet18": ResNet18}
+
+
+def build(
+    learner: Mapping[str, Any],
+    input_shape: tuple[int, ...],
+    n_classes: int,
+    device_type: str = "cpu",
+) -> nn.Module:
+    """Return a module without parameter storage (on the meta device), in evaluation mode.
 
     Parameters
     ----------
     learner : mapping
         An entry of the configuration's ``learners``.
     input_shape : tuple of int
-        Shape of one input.
+        Shape of one input; (channels, height, width) for a convolutional network.
+    device_type : str
+        What it will compute on: one convolutional network fills a ``cpu``; elsewhere many go
+        together.
+
+    Raises
+    ------
+    DataError
+        If inputs of this shape do not fit the network.
     """
-    n_features = math.prod(input_shape)
+    kind, n_features = learner["kind"], math.prod(input_shape)
     with torch.device("meta"):
-        if learner["kind"] == "nearest_class_mean":
-            return NearestClassMean(n_features, n_classes)
-        return MLP(n_features, learner["hidden"], n_classes)
+        if kind in CLOSED_FORM:
+            module: nn.Module = LinearClassifier(n_features, n_classes)
+        elif kind in CONVOLUTIONAL:
+            _check_images(kind, input_shape)
+            module = CONVOLUTIONAL[kind](input_shape, n_classes)
+        else:
+            module = MLP(n_features, learner["hidden"], n_classes)
+    for layer in module.modules():
+        if isinstance(layer, Conv2d):
+            layer.as_product = device_type != "cpu"
+    return module.eval()
 
 
-def initial_weights(
+def _check_images(kind: str, shape: tuple[int, ...]) -> None:
+    smallest = 16 if kind == "cnn" else 1
+    if len(shape) != 3 or min(shape[1:]) < smallest:
+        size = f" of {smallest} x {smallest} pixels or more" if smallest > 1 else ""
+        raise DataError(f"a learner of kind {kind} needs images{size}, not inputs of shape {shape}")
+
+
+def one_by_one(module: nn.Module) -> bool:
+    """Return whether the models of an ensemble are computed one after the other."""
+    return any(isinstance(layer, Conv2d) and not layer.as_product for layer in module.modules())
+
+
+def initial_state(
     module: nn.Module, generator: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
-    """Draw PyTorch's default initial weights from a generator of our own.
+    """Draw PyTorch's default initial weights from a generator of our own; buffers start at rest.
 
     Weights and biases of a layer with `k` inputs to a unit are uniform between -1/sqrt(k) and
-    1/sqrt(k), as ``nn.Linear.reset_parameters`` draws them.
+    1/sqrt(k), as ``reset_parameters`` of ``nn.Linear`` and ``nn.Conv2d`` draws them. Batch
+    normalisation starts as the identity.
     """
-    weights: dict[str, NDArray[np.float32]] = {}
+    state: dict[str, NDArray[np.float32]] = {}
     for name, layer in module.named_modules():
-        if isinstance(layer, nn.Linear):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            bound = np.float32(1 / math.sqrt(layer.weight[0].numel()))
             for part, parameter in layer.named_parameters():
                 unit = generator.random(tuple(parameter.shape), dtype=np.float32)
-                weights[f"{name}.{part}"] = (2 * unit - 1) / np.float32(
-                    math.sqrt(layer.in_features)
-                )
-    return weights
+                state[f"{name}.{part}"] = (2 * unit - 1) * bound
+        elif isinstance(layer, nn.BatchNorm2d):
+            ones, zeros = np.ones((2, layer.num_features), np.float32), np.zeros_like
+            state |= {f"{name}.weight": ones[0], f"{name}.running_var": ones[1]}
+            state |= {f"{name}.{part}": zeros(ones[0]) for part in ("bias", "running_mean")}
+    return state

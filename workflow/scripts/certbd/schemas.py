@@ -56,6 +56,13 @@ CERTIFICATES = pa.schema(
     ]
 )
 
+FAULTS = pa.schema(
+    [
+        pa.field("model", pa.int32(), nullable=False),
+        pa.field("fault", pa.string(), nullable=False),
+    ]
+)
+
 PREDICTIONS = pa.schema(
     [
         _SPLIT,

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from certbd import rng
-from certbd.ensembles import Ensemble, logits
 from certbd.logs import LOGGER, progress
+from certbd.networks import Ensemble, logits, saved_bytes
 
 PROBABILITY_BOUNDS = (0.02, 0.98)
-EVALUATIONS = 2**18
-"""Network evaluations at a time: inputs x draws x pilots."""
+EVALUATION_BYTES = 2**27
+"""Memory for what pilots keep of their evaluations: inputs x draws x pilots."""
 
 
 class SigmaSearch(NamedTuple):
@@ -61,12 +61,9 @@ def optimise_sigma(
     sigma = torch.full((len(inputs),), start, device=device)
     radius = torch.zeros_like(sigma)
     trajectory = np.empty(search["steps"])
-    parts = (
-        torch.from_numpy(inputs)
-        .to(device)
-        .split(max(1, EVALUATIONS // (n_pilots * search["draws"])))
-    )
     draws_shape = (search["draws"], *inputs.shape[1:])
+    each = n_pilots * saved_bytes(module, draws_shape)
+    parts = torch.from_numpy(inputs).to(device).split(max(1, EVALUATION_BYTES // each))
     for step in progress(range(search["steps"]), search["steps"], "optimising sigma", "step"):
         generator = rng.generator(seed, rng.Purpose.SIGMA_DRAWS, step)
         draws = torch.from_numpy(generator.standard_normal(draws_shape, np.float32)).to(device)

@@ -19,13 +19,20 @@ class Tally(NamedTuple):
     scores: NDArray[np.float64] | None
 
 
+class Count(NamedTuple):
+    """A `Tally` for each split, and the models that failed: model, fault (diverged, constant)."""
+
+    tallies: dict[str, Tally]
+    faults: pd.DataFrame
+
+
 def count_votes(
     files: Iterable[str | Path],
     sizes: Mapping[str, int],
     n_models: int,
     n_classes: int,
     scored: bool = False,
-) -> dict[str, Tally]:
+) -> Count:
     """Count the votes of models 0 to ``n_models - 1`` on every test input.
 
     Parameters
@@ -39,9 +46,9 @@ def count_votes(
 
     Returns
     -------
-    dict
-        A `Tally` for each split. Votes and scores of diverged models, whose vote is `ABSTAIN`,
-        are for no class.
+    Count
+        Votes and scores of diverged models, whose vote is `ABSTAIN`, are for no class. A model is
+        constant if it gives all inputs of the first split one label: it counts like any other.
 
     Raises
     ------
@@ -54,6 +61,7 @@ def count_votes(
     counts = np.zeros((n_inputs, n_classes), np.int64)
     sums = np.zeros((n_inputs, n_classes)) if scored else None
     voted: set[int] = set()
+    faults = []
     for file in files:
         votes = read_table(file, scored_votes(n_classes) if scored else VOTES)
         _check(file, votes, sizes, n_classes)
@@ -73,14 +81,25 @@ def count_votes(
         np.add.at(counts, (row[cast], vote[cast]), 1)
         if sums is not None:
             np.add.at(sums, row[cast], _scores(file, votes)[cast])
+        faults.append(_faults(votes[row < next(iter(sizes.values()))]))
     if voted != set(range(n_models)):
         wrong = min(voted ^ set(range(n_models)))
         raise DataError(f"votes of models 0 to {n_models - 1} are needed; look at model {wrong}")
     parts = {split: slice(offsets[split], offsets[split] + size) for split, size in sizes.items()}
-    return {
+    tallies = {
         split: Tally(counts[part], None if sums is None else sums[part])
         for split, part in parts.items()
     }
+    return Count(tallies, pd.concat(faults).sort_values("model", ignore_index=True))
+
+
+def _faults(votes: pd.DataFrame) -> pd.DataFrame:
+    """Return the models that cast no vote on some input, or the same vote on all."""
+    by_model = votes.groupby("model")["vote"].agg(["min", "max", "size"]).reset_index()
+    fault = np.where(by_model["min"] == by_model["max"], "constant", "")
+    fault = np.where(by_model["size"] > 1, fault, "")
+    fault = np.where(by_model["min"] == ABSTAIN, "diverged", fault)
+    return by_model[["model"]].assign(fault=fault)[fault != ""]
 
 
 def _scores(file: str | Path, votes: pd.DataFrame) -> NDArray[np.float64]:

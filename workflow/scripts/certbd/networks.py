@@ -1,0 +1,194 @@
+"""Networks trained as one batch: every model of a block goes through each step together.
+
+An ensemble is a dictionary of a module's parameters and buffers, each with a leading axis over
+models. `torch.func.vmap` turns each layer into one batched matrix product. A convolutional
+network on a CPU is the exception: one model fills the processor, so its models go one by one.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from certbd import models
+
+Ensemble = dict[str, Tensor]
+
+
+CACHE_BYTES = 2**24
+"""Memory for a block of models on a CPU: fits its cache."""
+MEMORY_SHARE = 0.8
+"""Share of a GPU's free memory that a block of models may plan with."""
+
+
+def logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
+    """Return each model's logits on inputs of its own: (models, n, ...) -> (models, n, classes)."""
+    if not models.one_by_one(module):
+        return _batched_logits(module, ensemble, inputs)
+    parts = [
+        _single_logits(module, {name: tensor[k] for name, tensor in ensemble.items()}, own[None])
+        for k, own in enumerate(inputs)
+    ]
+    return torch.cat(parts)
+
+
+def _batched_logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
+    return vmap(lambda state, batch: functional_call(module, state, (batch,)))(ensemble, inputs)
+
+
+def _single_logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
+    (own,) = inputs
+    return functional_call(module, ensemble, (_channels_last(own),))[None]
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    """Return images or kernels in the layout in which a CPU convolves fastest."""
+    if tensor.ndim != 4:
+        return tensor
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def train_networks(
+    module: nn.Module,
+    inputs: Tensor,
+    labels: Tensor,
+    learner: Mapping[str, Any],
+    weight_generators: Sequence[np.random.Generator],
+    batch_generators: Sequence[np.random.Generator],
+) -> Ensemble:
+    """Train one network on each noisy copy: Adam, cross-entropy, batches in an order of its own.
+
+    Parameters
+    ----------
+    module : Module
+        On the meta device.
+    inputs : Tensor (models, n, ...)
+        Noisy copies: all that a network learns from, with the labels.
+    labels : Tensor (n,)
+    learner : mapping
+        An entry of the configuration's ``learners``.
+    weight_generators, batch_generators : sequence of Generator
+        One for each model.
+    """
+    initial = [models.initial_state(module, generator) for generator in weight_generators]
+    ensemble = {
+        name: torch.from_numpy(np.stack([state[name] for state in initial])).to(inputs.device)
+        for name in initial[0]
+    }
+    if not models.one_by_one(module):
+        _descend(module, ensemble, inputs, labels, learner, batch_generators, _batched_logits)
+        return ensemble
+    trained = []
+    for k, generator in enumerate(batch_generators):
+        state = {name: _channels_last(tensor[k]) for name, tensor in ensemble.items()}
+        own = inputs[k : k + 1]
+        _descend(module, state, own, labels, learner, [generator], _single_logits)
+        trained.append(state)
+    return {name: torch.stack([state[name] for state in trained]) for name in ensemble}
+
+
+def _descend(
+    module: nn.Module,
+    ensemble: Ensemble,
+    inputs: Tensor,
+    labels: Tensor,
+    learner: Mapping[str, Any],
+    batch_generators: Sequence[np.random.Generator],
+    answer: Callable[[nn.Module, Ensemble, Tensor], Tensor],
+) -> None:
+    """Take every step of the training, in place."""
+    module.train()
+    device, names = inputs.device, dict(module.named_parameters())
+    parameters = [ensemble[name].requires_grad_() for name in names]
+    adam = Adam(parameters, learner["learning_rate"], learner.get("weight_decay", 0.0))
+    rows = torch.arange(len(inputs), device=device)[:, None]
+    n_inputs, batch_size = inputs.shape[1], learner["batch_size"]
+    for _ in range(learner["epochs"]):
+        order = np.stack([generator.permutation(n_inputs) for generator in batch_generators])
+        for batch in torch.from_numpy(order).to(device).split(batch_size, dim=1):
+            # batch: (models, batch size) rows of the training set
+            with precision(device, learner.get("precision", "float32")):
+                answers = answer(module, ensemble, inputs[rows, batch]).float()
+                loss = nn.functional.cross_entropy(
+                    answers.flatten(0, 1), labels[batch].flatten(), reduction="sum"
+                )
+                # the sum over models of each model's mean loss
+                gradients = torch.autograd.grad(loss / batch.shape[1], parameters)
+            adam.step(gradients)
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    module.eval()
+
+
+@contextmanager
+def precision(device: torch.device, name: str) -> Iterator[None]:
+    """Compute in ``float32``, ``tf32`` (products on a GPU; float32 elsewhere) or ``bfloat16``."""
+    before = torch.get_float32_matmul_precision()
+    if name == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+class Adam:
+    """Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1), element by element over all models.
+
+    Weight decay is added to the gradient. The same steps as `torch.optim.Adam`, whose first use
+    in a process imports the whole compiler: 3 s for each short job.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Tensor], learning_rate: float, weight_decay: float
+    ) -> None:
+        self.parameters = parameters
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.means = [torch.zeros_like(parameter) for parameter in parameters]
+        self.squares = [torch.zeros_like(parameter) for parameter in parameters]
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(
+        self,
+        gradients: Sequence[Tensor],
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        """Descend along a gradient."""
+        self.steps += 1
+        size = self.learning_rate / (1 - betas[0] ** self.steps)
+        scale = math.sqrt(1 - betas[1] ** self.steps)
+        for parameter, gradient, mean, square in zip(
+            self.parameters, gradients, self.means, self.squares, strict=True
+        ):
+            if self.weight_decay:
+                gradient = gradient.add(parameter, alpha=self.weight_decay)
+            mean.lerp_(gradient, 1 - betas[0])
+            square.mul_(betas[1]).addcmul_(gradient, gradient, value=1 - betas[1])
+            parameter.addcdiv_(mean, (square.sqrt() / scale).add_(eps), value=-size)
+
+
+def saved_bytes(module: nn.Module, batch_shape: tuple[int, ...]) -> int:
+    """Return what one model keeps for its backward pass on one batch, without computing it."""
+    kept = 0
+
+    def count(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        kept += tensor.nbytes
+        return tensor
+
+    state = {
+        name: torch.empty_like(parameter, device="meta").requires_grad_()
+        for name, parameter in module.named_parameters()
+    }
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept):
+        functional_call(module, state, (torch.empty(batch_shape, device="meta"),))
+    return kept

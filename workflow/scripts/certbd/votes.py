@@ -1,0 +1,116 @@
+"""Models x inputs -> votes, under test noise."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from certbd.logs import progress_bar
+from certbd.models import LinearClassifier
+from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, logits, saved_bytes
+from certbd.schemas import ABSTAIN
+
+LINEAR_WIDTH = 64
+"""Linear classifiers in one matrix product; always as many, so that none depends on the others."""
+
+
+@torch.no_grad()
+def vote(
+    module: nn.Module,
+    ensemble: Ensemble,
+    inputs: NDArray[np.float32],
+    sigma: float | NDArray[np.float64],
+    generators: Sequence[np.random.Generator],
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Let each model vote once on each input, under test noise.
+
+    Model k sees ``x + sigma_x u_k`` with one ``u_k ~ N(0, I)`` from its own generator, the same
+    for every input (``docs/theory.md``, section 5).
+
+    Parameters
+    ----------
+    inputs : array (n, ...)
+    sigma : float or array (n,)
+        Standard deviation of the test noise; 0 for none.
+    generators : sequence of Generator
+        One for each model of the ensemble.
+
+    Returns
+    -------
+    votes : array (models, n)
+        Labels; `ABSTAIN` where a model has diverged and its logits are not finite.
+    scores : array (models, n, classes)
+        Softmax of the logits; 0 where a model has diverged.
+    """
+    device = next(iter(ensemble.values())).device
+    clean = torch.from_numpy(inputs).to(device)
+    scale = torch.tensor(sigma, dtype=torch.float64, device=device).expand(len(inputs))
+    answer = _linear_logits if isinstance(module, LinearClassifier) else _network_logits
+    n_inputs, width = _sizes(module, inputs, device)
+    votes, scores = [], []
+    with progress_bar(len(generators), "voting", "model") as advance:
+        for start in range(0, len(generators), width):
+            here = slice(start, start + width)
+            noise = [g.standard_normal(inputs.shape[1:], np.float32) for g in generators[here]]
+            part = {name: parameter[here] for name, parameter in ensemble.items()}
+            draws = torch.from_numpy(np.stack(noise)).to(device)  # (models, ...)
+            answers = torch.cat(
+                [
+                    answer(module, part, some, sigmas, draws)
+                    for some, sigmas in zip(
+                        clean.split(n_inputs), scale.split(n_inputs), strict=True
+                    )
+                ],
+                dim=1,
+            )
+            diverged = ~answers.isfinite().all(-1)
+            votes.append(answers.argmax(-1).masked_fill(diverged, ABSTAIN).to(torch.int16))
+            scores.append(answers.softmax(-1).masked_fill(diverged[..., None], 0))
+            advance(len(draws))
+    return torch.cat(votes).cpu().numpy(), torch.cat(scores).cpu().numpy()
+
+
+def _sizes(module: nn.Module, inputs: NDArray[np.float32], device: torch.device) -> tuple[int, int]:
+    """Choose how many inputs and how many models are computed together."""
+    if isinstance(module, LinearClassifier):
+        return max(1, len(inputs)), LINEAR_WIDTH
+    memory = CACHE_BYTES
+    if device.type == "cuda":
+        memory = int(MEMORY_SHARE * torch.cuda.mem_get_info(device)[0])
+    shape = (1, *inputs.shape[1:])
+    each = 4 * math.prod(shape) + saved_bytes(module, shape)
+    n_inputs = max(1, min(memory // each, len(inputs)))
+    return n_inputs, max(1, memory // (each * n_inputs))
+
+
+def _network_logits(
+    module: nn.Module, ensemble: Ensemble, clean: Tensor, sigma: Tensor, draws: Tensor
+) -> Tensor:
+    """Return logits (models, n, classes) on ``clean + sigma * draws``."""
+    scale = sigma.reshape(-1, *[1] * (clean.ndim - 1))
+    return logits(module, ensemble, clean + (scale * draws[:, None]).float())
+
+
+def _linear_logits(
+    module: nn.Module,  # noqa: ARG001
+    ensemble: Ensemble,
+    clean: Tensor,
+    sigma: Tensor,
+    draws: Tensor,
+) -> Tensor:
+    """Return the same for linear classifiers: ``x . w + sigma (u . w) + b``, one product for all.
+
+    The product always has `LINEAR_WIDTH` models, zeros among them if need be, so that a model's
+    logits do not depend on how many share its chunk.
+    """
+    weight, bias = ensemble["weight"], ensemble["bias"]
+    n_models, n_classes, n_features = weight.shape
+    padded = weight.new_zeros(LINEAR_WIDTH, n_classes, n_features)
+    padded[:n_models] = weight
+    products = (clean.flatten(1) @ padded.flatten(0, 1).T).unflatten(1, padded.shape[:2])
+    noise = (padded[:n_models] * draws.flatten(1)[:, None]).sum(-1)  # (models, classes)
+    answers = products[:, :n_models] + sigma.float()[:, None, None] * noise + bias
+    return answers.movedim(0, 1)
