@@ -170,7 +170,7 @@ def test_a_model_is_the_same_in_every_chunk(poisoned, digits, learner, width, mo
     whole = train(poisoned, learner, range(8))
     module = models.build(learner, poisoned.inputs.shape[1:], 2)
     generators = rng.generators(7, rng.Purpose.TEST_NOISE, range(8))
-    votes, scores = vote(module, whole, digits.test_inputs, 0.5, generators)
+    votes, scores = vote(module, whole, digits.test_inputs, 0.5, generators, True)
     monkeypatch.setattr(ensembles, "CACHE_BYTES", 3 * poisoned.inputs.nbytes)
     for first in range(0, 8, width):
         indices = range(first, min(first + width, 8))
@@ -179,7 +179,7 @@ def test_a_model_is_the_same_in_every_chunk(poisoned, digits, learner, width, mo
         for name, parameter in part.items():
             assert torch.equal(parameter, whole[name][here])
         generators = rng.generators(7, rng.Purpose.TEST_NOISE, indices)
-        some, their = vote(module, part, digits.test_inputs, 0.5, generators)
+        some, their = vote(module, part, digits.test_inputs, 0.5, generators, True)
         assert np.array_equal(some, votes[here])
         assert np.array_equal(their, scores[here])
 

@@ -41,7 +41,7 @@ def test_a_diverged_model_votes_for_no_class(poisoned, digits):
     ensemble["weight"][1] = torch.nan
     module = models.build(CLASS_MEAN, poisoned.inputs.shape[1:], 2)
     generators = rng.generators(7, rng.Purpose.TEST_NOISE, range(3))
-    votes, scores = vote(module, ensemble, digits.test_inputs, 0.5, generators)
+    votes, scores = vote(module, ensemble, digits.test_inputs, 0.5, generators, True)
     assert (votes[1] == -1).all()
     assert (votes[[0, 2]] >= 0).all()
     assert (scores[1] == 0).all()
@@ -61,7 +61,7 @@ def test_linear_classifiers_vote_as_on_each_noisy_input(poisoned, digits, sigma)
     noisy = (digits.test_inputs + scale * noise[:, None]).astype(np.float32)
     expected = logits(module, ensemble, torch.from_numpy(noisy)).softmax(-1)
     again = rng.generators(7, rng.Purpose.TEST_NOISE, range(70))
-    cast, scores = vote(module, ensemble, digits.test_inputs, sigma, again)
+    cast, scores = vote(module, ensemble, digits.test_inputs, sigma, again, True)
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     close = (expected[..., 0] - 0.5).abs().numpy() < 1e-4
     assert np.array_equal(cast[~close], expected.argmax(-1).numpy()[~close])
@@ -81,7 +81,7 @@ def test_networks_vote_in_pieces_as_in_one(n_inputs, monkeypatch):
     for memory in (2**24, 2**16):
         monkeypatch.setattr(votes, "CACHE_BYTES", memory)
         own = rng.generators(7, rng.Purpose.TEST_NOISE, range(3))
-        results.append(vote(module, ensemble, inputs, 0.5, own))
+        results.append(vote(module, ensemble, inputs, 0.5, own, True))
     assert results[0][0].shape == (3, n_inputs)
     assert np.array_equal(results[0][0], results[1][0])
     np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-5)

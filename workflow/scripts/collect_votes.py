@@ -30,7 +30,9 @@ def main(smk: Any) -> None:
         for split, inputs in splits.items():
             sigma = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))
             generators = rng.generators(settings["seed"], rng.Purpose.TEST_NOISE, indices)
-            votes[split], scores[split] = vote(module, ensemble, inputs, sigma, generators)
+            votes[split], scores[split] = vote(
+                module, ensemble, inputs, sigma, generators, settings["scores"]
+            )
         table = _table(votes, indices)
         schema = schemas.VOTES
         if settings["scores"]:

@@ -50,7 +50,7 @@ def _channels_last(tensor: Tensor) -> Tensor:
     """Return images or kernels in the layout in which a CPU convolves fastest."""
     if tensor.ndim != 4:
         return tensor
-    return tensor.contiguous(memory_format=torch.channels_last)
+    return tensor.to(memory_format=torch.channels_last)
 
 
 def train_networks(
@@ -106,23 +106,37 @@ def _descend(
     device, names = inputs.device, dict(module.named_parameters())
     parameters = [ensemble[name].requires_grad_() for name in names]
     adam = Adam(parameters, learner["learning_rate"], learner.get("weight_decay", 0.0))
-    rows = torch.arange(len(inputs), device=device)[:, None]
-    n_inputs, batch_size = inputs.shape[1], learner["batch_size"]
-    for _ in range(learner["epochs"]):
-        order = np.stack([generator.permutation(n_inputs) for generator in batch_generators])
-        for batch in torch.from_numpy(order).to(device).split(batch_size, dim=1):
-            # batch: (models, batch size) rows of the training set
-            with precision(device, learner.get("precision", "float32")):
-                answers = answer(module, ensemble, inputs[rows, batch]).float()
-                loss = nn.functional.cross_entropy(
-                    answers.flatten(0, 1), labels[batch].flatten(), reduction="sum"
-                )
-                # the sum over models of each model's mean loss
-                gradients = torch.autograd.grad(loss / batch.shape[1], parameters)
-            adam.step(gradients)
+    for own_inputs, own_labels in _batches(inputs, labels, learner, batch_generators):
+        with precision(device, learner.get("precision", "float32")):
+            answers = answer(module, ensemble, own_inputs).float()
+            loss = nn.functional.cross_entropy(
+                answers.flatten(0, 1), own_labels.flatten(), reduction="sum"
+            )
+            # the sum over models of each model's mean loss
+            gradients = torch.autograd.grad(loss / own_labels.shape[1], parameters)
+        adam.step(gradients)
     for parameter in parameters:
         parameter.requires_grad_(False)
     module.eval()
+
+
+def _batches(
+    inputs: Tensor,
+    labels: Tensor,
+    learner: Mapping[str, Any],
+    generators: Sequence[np.random.Generator],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each step's inputs (models, batch size, ...) and labels (models, batch size)."""
+    n_models, n_inputs = inputs.shape[:2]
+    batch_size = learner["batch_size"]
+    rows = torch.arange(n_models, device=inputs.device)[:, None]
+    for _ in range(learner["epochs"]):
+        if batch_size >= n_inputs:  # all of them, in whatever order
+            yield inputs, labels.expand(n_models, -1)
+            continue
+        order = np.stack([generator.permutation(n_inputs) for generator in generators])
+        for batch in torch.from_numpy(order).to(inputs.device).split(batch_size, dim=1):
+            yield inputs[rows, batch], labels[batch]
 
 
 @contextmanager

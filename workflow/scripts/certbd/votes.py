@@ -24,7 +24,8 @@ def vote(
     inputs: NDArray[np.float32],
     sigma: float | NDArray[np.float64],
     generators: Sequence[np.random.Generator],
-) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    scored: bool = False,
+) -> tuple[NDArray[np.int16], NDArray[np.float32] | None]:
     """Let each model vote once on each input, under test noise.
 
     Model k sees ``x + sigma_x u_k`` with one ``u_k ~ N(0, I)`` from its own generator, the same
@@ -37,19 +38,21 @@ def vote(
         Standard deviation of the test noise; 0 for none.
     generators : sequence of Generator
         One for each model of the ensemble.
+    scored : bool
+        Return the scores, too.
 
     Returns
     -------
     votes : array (models, n)
         Labels; `ABSTAIN` where a model has diverged and its logits are not finite.
-    scores : array (models, n, classes)
+    scores : array (models, n, classes) or None
         Softmax of the logits; 0 where a model has diverged.
     """
     device = next(iter(ensemble.values())).device
     clean = torch.from_numpy(inputs).to(device)
     scale = torch.tensor(sigma, dtype=torch.float64, device=device).expand(len(inputs))
-    answer = _linear_logits if isinstance(module, LinearClassifier) else _network_logits
     n_inputs, width = _sizes(module, inputs, device)
+    pieces = list(zip(clean.split(n_inputs), scale.split(n_inputs), strict=True))
     votes, scores = [], []
     with progress_bar(len(generators), "voting", "model") as advance:
         for start in range(0, len(generators), width):
@@ -57,20 +60,13 @@ def vote(
             noise = [g.standard_normal(inputs.shape[1:], np.float32) for g in generators[here]]
             part = {name: parameter[here] for name, parameter in ensemble.items()}
             draws = torch.from_numpy(np.stack(noise)).to(device)  # (models, ...)
-            answers = torch.cat(
-                [
-                    answer(module, part, some, sigmas, draws)
-                    for some, sigmas in zip(
-                        clean.split(n_inputs), scale.split(n_inputs), strict=True
-                    )
-                ],
-                dim=1,
-            )
+            answers = torch.cat([_logits(module, part, *piece, draws) for piece in pieces], 1)
             diverged = ~answers.isfinite().all(-1)
-            votes.append(answers.argmax(-1).masked_fill(diverged, ABSTAIN).to(torch.int16))
-            scores.append(answers.softmax(-1).masked_fill(diverged[..., None], 0))
+            votes.append(answers.argmax(-1).masked_fill_(diverged, ABSTAIN).to(torch.int16))
+            if scored:
+                scores.append(answers.softmax(-1).masked_fill_(diverged[..., None], 0))
             advance(len(draws))
-    return torch.cat(votes).cpu().numpy(), torch.cat(scores).cpu().numpy()
+    return torch.cat(votes).cpu().numpy(), torch.cat(scores).cpu().numpy() if scored else None
 
 
 def _sizes(module: nn.Module, inputs: NDArray[np.float32], device: torch.device) -> tuple[int, int]:
@@ -86,21 +82,17 @@ def _sizes(module: nn.Module, inputs: NDArray[np.float32], device: torch.device)
     return n_inputs, max(1, memory // (each * n_inputs))
 
 
-def _network_logits(
+def _logits(
     module: nn.Module, ensemble: Ensemble, clean: Tensor, sigma: Tensor, draws: Tensor
 ) -> Tensor:
     """Return logits (models, n, classes) on ``clean + sigma * draws``."""
+    if isinstance(module, LinearClassifier):
+        return _linear_logits(ensemble, clean.flatten(1), sigma.float(), draws.flatten(1))
     scale = sigma.reshape(-1, *[1] * (clean.ndim - 1))
     return logits(module, ensemble, clean + (scale * draws[:, None]).float())
 
 
-def _linear_logits(
-    module: nn.Module,  # noqa: ARG001
-    ensemble: Ensemble,
-    clean: Tensor,
-    sigma: Tensor,
-    draws: Tensor,
-) -> Tensor:
+def _linear_logits(ensemble: Ensemble, clean: Tensor, sigma: Tensor, draws: Tensor) -> Tensor:
     """Return the same for linear classifiers: ``x . w + sigma (u . w) + b``, one product for all.
 
     The product always has `LINEAR_WIDTH` models, zeros among them if need be, so that a model's
@@ -110,7 +102,7 @@ def _linear_logits(
     n_models, n_classes, n_features = weight.shape
     padded = weight.new_zeros(LINEAR_WIDTH, n_classes, n_features)
     padded[:n_models] = weight
-    products = (clean.flatten(1) @ padded.flatten(0, 1).T).unflatten(1, padded.shape[:2])
-    noise = (padded[:n_models] * draws.flatten(1)[:, None]).sum(-1)  # (models, classes)
-    answers = products[:, :n_models] + sigma.float()[:, None, None] * noise + bias
-    return answers.movedim(0, 1)
+    products = (padded.flatten(0, 1) @ clean.T).unflatten(0, padded.shape[:2])[:n_models]
+    noise = (weight * draws[:, None]).sum(-1)  # (models, classes)
+    answers = products + noise[..., None] * sigma + bias[..., None]  # (models, classes, n)
+    return answers.transpose(1, 2)
