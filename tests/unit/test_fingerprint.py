@@ -69,7 +69,18 @@ def test_stages_after_votes_never_import_torch(script):
 def test_imports_only_point_down():
     floors = [
         *["checks", "axes", "fingerprint", "rng", "schemas", "config", "io", "logs", "noise"],
-        *["datasets", "attacks", "models", "ensembles", "sigma", "bounds", "certificates"],
+        *[
+            "images",
+            "tables",
+            "sources",
+            "datasets",
+            "attacks",
+            "models",
+            "ensembles",
+            "sigma",
+            "bounds",
+            "certificates",
+        ],
         *["storage", "discrete", "tally", "certify", "external", "metrics", "plots"],
     ]
     package = SCRIPTS / "certbd"
