@@ -168,7 +168,7 @@ def _read(
                 raise DataError("header: false is for CSV files; a Parquet file names its columns")
             return _read_parquet(path, columns, n_rows)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # such as rows longer than the header
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
             return pd.read_csv(
                 path,
                 header=0 if header else None,
@@ -176,9 +176,8 @@ def _read(
                 nrows=n_rows,
                 index_col=False,
                 low_memory=False,
-                float_precision="round_trip",
             )
-    except (OSError, ValueError, Warning, pa.ArrowException) as error:
+    except (OSError, ValueError, pd.errors.ParserWarning, pa.ArrowException) as error:
         raise DataError(f"{path}: not a readable table: {error}") from error
 
 
