@@ -443,6 +443,8 @@ def test_parquet_columns_of_no_numbers_are_named(tmp_path):
     for column in (pd.date_range("2020", periods=4), [[1]] * 4, ["0", "1", "x", "1"]):
         frame.assign(x=column).to_parquet(tmp_path / "t.parquet")
         refused(TABLE, tmp_path / "t.parquet", r"column x, row \d: .*; allowed: a number")
+    frame.assign(label=[[1]] * 4, x=0).to_parquet(tmp_path / "t.parquet")
+    refused(TABLE, tmp_path / "t.parquet", "column label: .*; allowed: whole numbers or text")
 
 
 ZEROS = np.zeros((4, 2))

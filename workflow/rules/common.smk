@@ -141,13 +141,10 @@ def content(name):
 
 def dataset_slice(name):
     """What a dataset is made from: its classes, its other settings and the content of its files."""
-    without = ("path", "download")
-    entry = {
-        key: CONFIG.datasets[name][key]
-        for key in CONFIG.datasets[name]
-        if key not in without
-    }
-    return entry | {"classes": OUTLINES[name].classes, "content": content(name)}
+    entry = dict(
+        CONFIG.datasets[name], classes=OUTLINES[name].classes, content=content(name)
+    )
+    return {key: entry[key] for key in sorted(entry) if key not in ("path", "download")}
 
 
 def memory(wildcards):

@@ -120,7 +120,10 @@ def label_names(values: Any, where: str, classes: Sequence[str] | None) -> NDArr
         If a label is missing, no whole number and no text, or not allowed.
     """
     values = pd.Series(values)
-    codes, found = pd.factorize(values)
+    try:
+        codes, found = pd.factorize(values)
+    except TypeError as error:
+        raise DataError(f"{where}: {error}; allowed: whole numbers or text") from error
     names = [_label_name(value) for value in found]
     if classes is None:
         whole = {name for name in names if name is not None and _is_whole(name)}
