@@ -309,6 +309,9 @@ def test_damaged_idx_files_are_named(mnist, file, change, named):
     path = mnist / "MNIST" / "raw" / f"{file}-ubyte"
     path.write_bytes(change(path.read_bytes()))
     refused(MNIST, mnist, named)
+    path.unlink()
+    path.mkdir()
+    refused(MNIST, mnist, f"{file}-ubyte: Is a directory")
 
 
 def add(name, content=b""):

@@ -9,6 +9,7 @@ import hashlib
 import tempfile
 import zlib
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,7 +140,7 @@ def fetch(settings: Settings, path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=path) as folder:
             published[kind](folder, download=True)
             Path(folder, PUBLISHED_FOLDERS[kind]).replace(path / PUBLISHED_FOLDERS[kind])
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException) as error:
         raise DataError(f"{path}: torchvision cannot download {kind}: {error}") from error
 
 

@@ -128,10 +128,13 @@ def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:
     Raises
     ------
     DataError
-        If it is not one with this number of dimensions, or holds more or fewer values than its
-        header says.
+        If it cannot be read, is not one with this number of dimensions, or holds more or fewer
+        values than its header says.
     """
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
     start = 4 + 4 * n_dimensions
     if len(content) < start or content[:4] != bytes([0, 0, 8, n_dimensions]):
         raise DataError(f"{path}: not an idx file of bytes with {n_dimensions} dimensions")
