@@ -122,9 +122,7 @@ def train_with_the_engine(setting: Setting, indices: range) -> dict[str, Tensor]
     """Train a chunk of models, as the rule `train_models` does."""
     data = setting.data
     poisoned = PoisonedSet(data.train_inputs, data.train_labels, np.arange(0))
-    return ensembles.train(
-        poisoned, SIGMA, setting.learner, 2, 0, indices, device=setting.device
-    )
+    return ensembles.train(poisoned, SIGMA, setting.learner, 2, 0, indices, device=setting.device)
 
 
 def start_worker() -> None:
@@ -176,9 +174,7 @@ def peak_flops(device: torch.device) -> float:
     return 2 * side**3 / median_time(lambda: left @ left, 5, device)[0]
 
 
-def median_time(
-    work: Callable[[], Any], repeats: int, device: torch.device
-) -> tuple[float, Any]:
+def median_time(work: Callable[[], Any], repeats: int, device: torch.device) -> tuple[float, Any]:
     """Return the median time of a call in seconds, and what the last one gave."""
     times, result = [], None
     for _ in range(repeats):
@@ -192,7 +188,10 @@ def median_time(
 
 def peak_memory(device: torch.device) -> str:
     """Return the largest memory of this process and of any worker so far."""
-    used = [resource.getrusage(who).ru_maxrss / 2**20 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    used = [
+        resource.getrusage(who).ru_maxrss / 2**20
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     text = f"{max(used):.2f} GiB a process"
     if device.type == "cuda":
         text += f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB on the GPU"
@@ -233,9 +232,7 @@ def main() -> None:
     few = options.dataset == "mnist" and device.type == "cpu"
     n_models = options.models or (2 * workers if few else 1000)
     loop = range(options.loop_models)
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), start_worker
-    ) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker) as pool:
         if device.type == "cpu":
             warm_up = setting._replace(learner=learner | {"epochs": 1})
             train_on_all_cores(pool, warm_up, workers, workers)
@@ -248,7 +245,11 @@ def main() -> None:
                 return train_with_the_engine(setting, range(n_models))
 
         rows = [
-            ("a published loop", len(loop), lambda: train_in_a_loop(setting, loop, published_batches)),
+            (
+                "a published loop",
+                len(loop),
+                lambda: train_in_a_loop(setting, loop, published_batches),
+            ),
             ("b in memory", len(loop), lambda: train_in_a_loop(setting, loop, batches_in_memory)),
             ("c engine", n_models, engine),
         ]

@@ -98,3 +98,16 @@ def test_triggers_that_do_not_fit():
         make("four_pixel", 1.0, (1, 1, 5))
     with pytest.raises(DataError, match="needs images"):
         make("one_pixel", 1.0, (10,))
+
+
+def test_blending_fits_tables():
+    trigger = make("blending", 0.5, (10,))
+    rows = np.full((6, 10), 0.5, np.float32)
+    assert trigger.shape == (10,)
+    moved = attacks.add_trigger(rows, trigger, "blending") - rows
+    assert np.allclose(np.linalg.norm(moved, axis=1), 0.5)
+    attacks.check_fit("blending", has_images=False)
+    for kind in ("one_pixel", "four_pixel"):
+        attacks.check_fit(kind, has_images=True)
+        with pytest.raises(DataError, match=f"a {kind} trigger needs images, not rows"):
+            attacks.check_fit(kind, has_images=False)

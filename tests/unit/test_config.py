@@ -50,6 +50,32 @@ def certify(key, value):
     return lambda raw: raw["experiments"][1]["certify"].__setitem__(key, value)
 
 
+def dataset(**entry):
+    return lambda raw: raw["datasets"].update(mine=entry)
+
+
+def table(**entry):
+    return dataset(**{"kind": "table", "path": "x.csv", "label_column": "y"} | entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "filled"),
+    [
+        ({"kind": "mnist"}, {"path": ".", "classes": [0, 1], "download": False}),
+        ({"kind": "cifar10"}, {"path": ".", "classes": ["airplane", "bird"], "download": False}),
+        (
+            {"kind": "imagenette"},
+            {"path": ".", "classes": ["English springer", "tench"], "download": False},
+        ),
+        ({"kind": "image_folder", "path": "x"}, {}),
+        ({"kind": "table", "path": "x", "label_column": "y"}, {"header": True}),
+        ({"kind": "npz", "path": "x", "ranges": [0, 255]}, {}),
+    ],
+)
+def test_published_defaults_of_datasets(entry, filled):
+    assert read(dataset(**entry)).datasets["mine"] == entry | filled
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -114,6 +140,28 @@ def certify(key, value):
             lambda raw: raw["datasets"]["digits"].pop("kind"),
             "datasets.digits: 'kind' is a required",
         ),
+        (
+            dataset(kind="mnist", classes=[0, 10]),
+            r"datasets.mine.classes\[1\]: 10 is greater than the maximum of 9",
+        ),
+        (dataset(kind="mnist", classes=[1, 1]), "datasets.mine.classes: .*non-unique"),
+        (
+            dataset(kind="imagenette", classes=["tench", "trench"]),
+            r"classes\[1\]: 'trench' is not one of \['tench', 'English springer'",
+        ),
+        (dataset(kind="cifar10", label_column="y"), "unknown key 'datasets.mine.label_column'"),
+        (dataset(kind="image_folder"), "datasets.mine: 'path' is a required"),
+        (dataset(kind="image_folder", path="x", size=0), "datasets.mine.size: 0 .*pixels"),
+        (dataset(kind="image_folder", path="x", download=True), "unknown key 'datasets.mine.down"),
+        (table(label_column=None), "datasets.mine.label_column: None .*name of the column"),
+        (table(label_column=3), "label_column: 3; allowed with header true: the column's name"),
+        (table(header=False), "label_column: 'y'; allowed with header false: its number from 0"),
+        (table(ranges=[1, 1]), r"datasets.mine.ranges: \[1, 1\]; allowed: low below high"),
+        (table(ranges={"x": [2, 1]}), r"datasets.mine.ranges.x: \[2, 1\]; allowed: low below"),
+        (table(ranges={"x": [1]}), r"datasets.mine.ranges.x: \[1\] is too short.*low, high"),
+        (table(ranges=[0, 1, 2]), r"datasets.mine.ranges: \[0, 1, 2\] is too long"),
+        (table(classes=[1, "1"]), "datasets.mine.classes: 1 is named more than once"),
+        (dataset(kind="npz", path="x", ranges={"x": [0, 1]}), "ranges: .* is not of type 'array'"),
         (
             lambda raw: raw["noises"]["sigma-0.5"].update(search={"bounds": [2, 4]}),
             r"noises.sigma-0.5.search.bounds: \[2, 4\]",

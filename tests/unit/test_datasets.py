@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -14,7 +16,9 @@ def test_digits(classes):
     assert data.train_inputs.max() == 1
     assert data.class_names.tolist() == [str(digit) for digit in classes]
     counts = np.bincount(data.train_labels)
-    assert counts.tolist() == datasets.training_counts({"classes": classes})
+    outline = datasets.outline({"kind": "digits", "classes": classes}, Path())
+    assert counts.tolist() == outline.training_counts
+    assert data.class_names.tolist() == outline.classes
     both = np.bincount(data.test_labels) + counts
     assert both.tolist() == [datasets.DIGITS_PER_CLASS[digit] for digit in classes]
     assert np.all(np.abs(np.bincount(data.test_labels) / both - 0.25) < 0.01)

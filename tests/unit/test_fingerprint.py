@@ -69,8 +69,8 @@ def test_stages_after_votes_never_import_torch(script):
 def test_imports_only_point_down():
     floors = [
         *["checks", "axes", "fingerprint", "rng", "schemas", "config", "io", "logs", "noise"],
-        *["datasets", "attacks", "models", "networks", "closed_form"],
-        *["ensembles", "votes", "sigma", "bounds", "certificates"],
+        *["images", "tables", "sources", "datasets", "attacks", "models", "networks"],
+        *["closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
         *["storage", "discrete", "tally", "certify", "external", "metrics", "plots"],
     ]
     package = SCRIPTS / "certbd"

@@ -6,6 +6,7 @@ A path holds only the axes that its artifact depends on; the values behind the n
 
 import hashlib
 import sys
+from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
@@ -57,6 +58,24 @@ SCORED = {
 }
 
 
+def dataset_path(name):
+    """The file or folder of a dataset."""
+    return Path(CONFIG.data_root, CONFIG.datasets[name].get("path", ""))
+
+
+def outline(name):
+    """What is known of a dataset before it is read; its files must be there."""
+    entry, path = CONFIG.datasets[name], dataset_path(name)
+    try:
+        datasets.fetch(entry, path)
+        return datasets.outline(entry, path)
+    except DataError as error:
+        raise WorkflowError(f"datasets.{name}: {error}")
+
+
+OUTLINES = {name: outline(name) for name in sorted({run.dataset for run in RUNS})}
+
+
 def attack_slice(run):
     """An attack's norm, number of poisoned inputs and target, as certificates count them."""
     if run in CONFIG.external:
@@ -67,9 +86,9 @@ def attack_slice(run):
     entry = CONFIG.attacks[attack]
     if entry["kind"] == "none":
         return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
-    counts = datasets.training_counts(CONFIG.datasets[dataset])
     try:
-        n_poisoned = attacks.count_poisoned(entry, counts)
+        attacks.check_fit(entry["kind"], OUTLINES[dataset].has_images)
+        n_poisoned = attacks.count_poisoned(entry, OUTLINES[dataset].training_counts)
     except DataError as error:
         raise WorkflowError(f"attacks.{attack} on dataset {dataset}: {error}")
     return {
@@ -109,6 +128,28 @@ def checksum(path):
         return None
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def content(name):
+    """The content of a dataset's files, so that another path to them changes nothing."""
+    try:
+        return datasets.checksum(OUTLINES[name].files, dataset_path(name))
+    except OSError as error:
+        raise WorkflowError(f"datasets.{name}: {error}")
+
+
+def dataset_slice(name):
+    """What a dataset is made from: its classes, its other settings and the content of its files."""
+    entry = dict(
+        CONFIG.datasets[name], classes=OUTLINES[name].classes, content=content(name)
+    )
+    return {key: entry[key] for key in sorted(entry) if key not in ("path", "download")}
+
+
+def memory(wildcards):
+    """Memory in MB of a job that holds a whole dataset."""
+    return 8000 if CONFIG.datasets[wildcards.dataset]["kind"] == "imagenette" else 2000
 
 
 def run_of(wildcards):

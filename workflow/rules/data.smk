@@ -1,8 +1,8 @@
-"""Stage data. From: an entry of `datasets`. To: results/{dataset}/data.npz, arrays in [0, 1]."""
+"""Stage data. From: an entry of `datasets` and its files. To: results/{dataset}/data.npz, arrays in [0, 1]."""
 
 
 rule make_dataset:
-    """Needs nothing but the configuration; makes the training and test arrays of a dataset."""
+    """Needs the raw files, if its kind has any; makes the training and test arrays of a dataset."""
     output:
         data=f"{DATASET}/data.npz",
     log:
@@ -13,10 +13,11 @@ rule make_dataset:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory,
+        runtime=60,
+        path=lambda w: str(dataset_path(w.dataset)),
     params:
-        settings=lambda w: {"dataset": CONFIG.datasets[w.dataset]},
+        settings=lambda w: {"dataset": dataset_slice(w.dataset)},
         code=code("make_dataset.py"),
     script:
         "../scripts/make_dataset.py"

@@ -19,7 +19,7 @@ rule make_poison:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory,
         runtime=10,
     params:
         settings=lambda w: {"attack": CONFIG.attacks[w.attack]},

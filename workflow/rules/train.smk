@@ -29,7 +29,7 @@ rule train_models:
     params:
         settings=lambda w: training_slice(w)
         | {
-            "n_classes": len(CONFIG.datasets[w.dataset]["classes"]),
+            "n_classes": len(OUTLINES[w.dataset].classes),
             "models": models_of(w.chunk),
         },
         code=code("train_models.py"),

@@ -1,5 +1,6 @@
 """Read one dataset and write it as arrays."""
 
+from pathlib import Path
 from typing import Any
 
 from certbd import datasets, io
@@ -9,7 +10,7 @@ from certbd.logs import job_log
 def main(smk: Any) -> None:
     """Make ``data.npz``."""
     with job_log(smk.log[0]) as log:
-        data = datasets.load(smk.params.settings["dataset"])
+        data = datasets.load(smk.params.settings["dataset"], Path(smk.resources.path))
         log.info("%d training and %d test inputs", len(data.train_labels), len(data.test_labels))
         io.write_arrays(smk.output.data, data, io.provenance(smk.params.settings, smk.params.code))
 

@@ -39,6 +39,14 @@ def positions(kind: str, height: int, width: int) -> list[tuple[int, int]]:
     return wanted
 
 
+def check_fit(kind: str, has_images: bool) -> None:
+    """Raise DataError if a trigger of pixels is for inputs that are rows of features."""
+    if kind in ("one_pixel", "four_pixel") and not has_images:
+        raise DataError(
+            f"kind: a {kind} trigger needs images, not rows of features; blending fits both"
+        )
+
+
 def make_trigger(
     kind: str, norm: float, shape: tuple[int, ...], generator: np.random.Generator
 ) -> NDArray[np.float32]:
@@ -57,8 +65,7 @@ def make_trigger(
     if kind == "blending":
         trigger = generator.standard_normal(shape)
     else:
-        if len(shape) != 3:
-            raise DataError(f"a {kind} trigger needs images, not inputs of shape {shape}")
+        check_fit(kind, len(shape) == 3)
         rows, columns = zip(*positions(kind, *shape[1:]), strict=True)
         trigger = np.zeros(shape)
         trigger[:, rows, columns] = 1

@@ -166,6 +166,8 @@ def _contradictions(raw: Entry) -> Iterator[str]:
     if network and network["kind"] not in NETWORKS:
         kinds = ", ".join(NETWORKS)
         yield f"undefended: {raw['undefended']!r} is not a network; allowed kinds: {kinds}"
+    for name, entry in raw["datasets"].items():
+        yield from _dataset_contradictions(entry, f"datasets.{name}")
     for name, noise in raw["noises"].items():
         low, high = noise["search"]["bounds"]
         if not low <= 1 <= high:
@@ -188,6 +190,26 @@ def _contradictions(raw: Entry) -> Iterator[str]:
         for noise in experiment["noises"]:
             yield from _undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
+
+
+def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:
+    """Find ranges without extent, a label column by the wrong kind of name, classes named twice."""
+    ranges = entry.get("ranges", [0, 1])
+    pairs = ranges.items() if isinstance(ranges, dict) else [(None, ranges)]
+    for column, (low, high) in pairs:
+        if not low < high:
+            key = f"{path}.ranges" if column is None else f"{path}.ranges.{column}"
+            yield f"{key}: [{low}, {high}]; allowed: low below high"
+    column = entry.get("label_column")
+    if column is not None and isinstance(column, str) != entry["header"]:
+        allowed = "the column's name" if entry["header"] else "its number from 0"
+        yield (
+            f"{path}.label_column: {column!r}; allowed with header {str(entry['header']).lower()}: "
+            f"{allowed}"
+        )
+    classes = [str(name) for name in entry.get("classes", [])]
+    if repeated := sorted({name for name in classes if classes.count(name) > 1}):
+        yield f"{path}.classes: {repeated[0]} is named more than once"
 
 
 def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str) -> Iterator[str]:

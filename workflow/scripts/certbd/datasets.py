@@ -1,62 +1,185 @@
-"""Datasets as arrays, the same at every call.
+"""Datasets as arrays in [0, 1], the same at every call. ``docs/datasets.md`` describes each kind.
 
-scikit-learn is imported only where a dataset is read, so that sizes can be asked for cheaply.
+Nothing is fitted on the data: the certificates do not cover what is learned before the noise
+(``docs/theory.md``, section 1). torchvision and scikit-learn are imported only where a dataset is
+fetched or read, so that an outline costs little.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import hashlib
+import tempfile
+import zlib
+from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import rng
-from certbd.io import DataSplits
+from certbd import rng, sources
+from certbd.io import DataError, DataSplits
+from certbd.sources import PUBLISHED_FOLDERS, Part, Rows, Settings, Source
 
 DIGITS_PER_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
+CIFAR10_PER_CLASS = 5000
 TEST_SHARE = 4
-"""One in four digits of each class is a test input."""
+"""One in four inputs of each class is a test input, where training and test come together."""
 
 
-def load(settings: Mapping[str, Any]) -> DataSplits:
+class Outline(NamedTuple):
+    """What is known of a dataset before it is read."""
+
+    classes: list[str]
+    """Names of the classes in label order."""
+    training_counts: list[int]
+    """Number of training inputs of each label."""
+    files: list[Path]
+    """Every file that it is read from."""
+    has_images: bool
+    """Whether an input is (channels, height, width) rather than a row of features."""
+
+
+def outline(settings: Settings, path: Path) -> Outline:
+    """Say what a dataset holds from its labels alone.
+
+    Parameters
+    ----------
+    settings : mapping
+        An entry of the configuration's ``datasets``.
+    path : Path
+        Its file or folder.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, or its labels or names cannot be used.
+    """
+    kind = settings["kind"]
+    if kind == "digits":
+        sizes = [DIGITS_PER_CLASS[digit] for digit in settings["classes"]]
+        counts = [size - _test_size(size) for size in sizes]
+        return Outline(sources.class_names(settings["classes"]), counts, [], True)
+    if kind == "cifar10":
+        classes, files = sources.class_names(settings["classes"]), sources.cifar10_files(path)
+        return Outline(classes, [CIFAR10_PER_CLASS] * len(classes), files, True)
+    source = _open(settings, path)
+    (part, training), _ = _split(source)
+    counts = [int((part.labels[training] == name).sum()) for name in source.classes]
+    return Outline(source.classes, counts, source.files, source.has_images)
+
+
+def load(settings: Settings, path: Path = Path()) -> DataSplits:
     """Read a dataset.
 
     Parameters
     ----------
     settings : mapping
         An entry of the configuration's ``datasets``.
+    path : Path
+        Its file or folder.
 
     Returns
     -------
     DataSplits
-        Inputs float32 in [0, 1], shape (n, channels, height, width); labels are positions in
-        ``settings["classes"]``.
+        Inputs float32 in [0, 1], shape (n, channels, height, width) or (n, features); a label is
+        a position in the outline's classes.
+
+    Raises
+    ------
+    DataError
+        If a file or a value in it cannot be used; the message names both.
     """
-    return _digits(settings["classes"])
+    source = _open(settings, path)
+    (training, training_rows), (test, test_rows) = _split(source)
+    inputs, test_inputs = training.read(training_rows), test.read(test_rows)
+    if test_inputs.shape[1:] != inputs.shape[1:]:
+        raise DataError(
+            f"{test.place}: test inputs of shape {test_inputs.shape[1:]}; allowed: that of "
+            f"training inputs, {inputs.shape[1:]}"
+        )
+    label_of = {name: label for label, name in enumerate(source.classes)}
+    labels, test_labels = (
+        np.array([label_of[name] for name in part.labels[rows]], np.int64)
+        for part, rows in ((training, training_rows), (test, test_rows))
+    )
+    return DataSplits(inputs, labels, test_inputs, test_labels, np.array(source.classes))
 
 
-def training_counts(settings: Mapping[str, Any]) -> list[int]:
-    """Return the number of training inputs of each label, known before the dataset is read."""
-    sizes = [DIGITS_PER_CLASS[digit] for digit in settings["classes"]]
-    return [size - size // TEST_SHARE for size in sizes]
+def checksum(files: Sequence[Path], path: Path) -> str:
+    """Hash the content of files and their names inside `path`, so that `path` may change."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            name = file.relative_to(path).as_posix()
+            digest.update(
+                f"{name}\n{hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode()
+            )
+    return digest.hexdigest()
 
 
-def _digits(classes: list[int]) -> DataSplits:
-    from sklearn.datasets import load_digits
+def fetch(settings: Settings, path: Path) -> None:
+    """Let torchvision download a published dataset, if the key download says so and it is absent.
 
-    images, digits = load_digits(return_X_y=True)
-    images = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-    label_of = {digit: label for label, digit in enumerate(classes)}
-    test = np.concatenate([_test_part(digits, digit) for digit in classes])
-    kept = np.flatnonzero(np.isin(digits, classes))
-    train = np.setdiff1d(kept, test)
-    test = np.sort(test)
-    labels = np.array([label_of.get(digit, -1) for digit in digits], dtype=np.int64)
-    names = np.array([str(digit) for digit in classes])
-    return DataSplits(images[train], labels[train], images[test], labels[test], names)
+    Raises
+    ------
+    DataError
+        If it cannot be downloaded; nothing is left behind.
+    """
+    kind = settings["kind"]
+    if not settings.get("download") or (path / PUBLISHED_FOLDERS[kind]).exists():
+        return
+    import torchvision.datasets
+
+    published = {
+        "mnist": torchvision.datasets.MNIST,
+        "cifar10": torchvision.datasets.CIFAR10,
+        "imagenette": torchvision.datasets.Imagenette,
+    }
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path) as folder:
+            published[kind](folder, download=True)
+            Path(folder, PUBLISHED_FOLDERS[kind]).replace(path / PUBLISHED_FOLDERS[kind])
+    except (OSError, RuntimeError, HTTPException) as error:
+        raise DataError(f"{path}: torchvision cannot download {kind}: {error}") from error
 
 
-def _test_part(digits: NDArray[np.int64], digit: int) -> NDArray[np.int64]:
+def _open(settings: Settings, path: Path) -> Source:
+    try:
+        source = sources.KINDS[settings["kind"]](settings, path)
+    except OSError as error:
+        raise DataError(f"{path}: {error}") from error
+    if len(source.classes) < 2 or len(set(source.classes)) < len(source.classes):
+        raise DataError(f"{path}: classes {source.classes}; allowed: at least 2, each once")
+    return source
+
+
+def _split(source: Source) -> list[tuple[Part, Rows]]:
+    """Return the part and the rows of training inputs, then of test inputs."""
+    needed = 3 - len(source.parts)
+    for part in source.parts:
+        for name in source.classes:
+            count = int((part.labels == name).sum())
+            if count < needed:
+                raise DataError(
+                    f"{part.place}: class {name} has {count} inputs; needed: at least {needed}"
+                    + (" to split into training and test" if needed == 2 else "")
+                )
+    first, last = source.parts[0], source.parts[-1]
+    kept = [np.flatnonzero(np.isin(part.labels, source.classes)) for part in source.parts]
+    if first is not last:
+        return [(first, kept[0]), (last, kept[1])]
+    test = np.concatenate([_test_rows(first.labels, name) for name in source.classes])
+    return [(first, np.setdiff1d(kept[0], test)), (first, np.sort(test))]
+
+
+def _test_rows(labels: NDArray[np.str_], name: str) -> Rows:
     """Return the rows of one class that are test inputs, whichever other classes are used."""
-    rows = np.flatnonzero(digits == digit)
-    order = rng.generator(0, rng.Purpose.SPLIT, digit).permutation(len(rows))
-    return rows[order[: len(rows) // TEST_SHARE]]
+    rows = np.flatnonzero(labels == name)
+    index = int(name) if name.isdecimal() else zlib.crc32(name.encode())
+    order = rng.generator(0, rng.Purpose.SPLIT, index).permutation(len(rows))
+    return rows[order[: _test_size(len(rows))]]
+
+
+def _test_size(size: int) -> int:
+    return max(size // TEST_SHARE, 1)

@@ -1,0 +1,282 @@
+"""The kinds of datasets: which files and labels each has, and how its inputs are read.
+
+``docs/datasets.md`` describes them. torchvision and scikit-learn are imported only where inputs are
+read; labels and names of files are known without them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from certbd import images, tables
+from certbd.io import DataError
+
+CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+IMAGENETTE_SIZE = 224
+IMAGENETTE = {
+    "tench": "n01440764",
+    "English springer": "n02102040",
+    "cassette player": "n02979186",
+    "chain saw": "n03000684",
+    "church": "n03028079",
+    "French horn": "n03394916",
+    "garbage truck": "n03417042",
+    "gas pump": "n03425413",
+    "golf ball": "n03445777",
+    "parachute": "n03888257",
+}
+PUBLISHED_FOLDERS = {
+    "mnist": "MNIST", "cifar10": "cifar-10-batches-py", "imagenette": "imagenette2"
+}  # fmt: skip
+"""Where torchvision puts what it downloads, inside a dataset's path."""
+
+Settings = Mapping[str, Any]
+Inputs = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+class Part(NamedTuple):
+    """Training inputs, test inputs, or all of them."""
+
+    place: Path
+    labels: NDArray[np.str_]
+    read: Callable[[Rows], Inputs]
+
+
+class Source(NamedTuple):
+    """A dataset ready to be read: two parts, or one that is still to be split."""
+
+    parts: list[Part]
+    files: list[Path]
+    classes: list[str]
+    has_images: bool = True
+
+
+def class_names(values: Sequence[int | str]) -> list[str]:
+    """Return classes of the configuration as text."""
+    return [str(value) for value in values]
+
+
+def _require(file: Path, kind: str) -> Path:
+    if not file.exists():
+        source = "; download: true lets torchvision fetch it where there is a network"
+        raise DataError(
+            f"{file} does not exist; set the folder that relative paths start from "
+            "(--config data_root=FOLDER) or the key path"
+            + (source if kind in PUBLISHED_FOLDERS else "")
+        )
+    return file
+
+
+def _digits(settings: Settings, path: Path) -> Source:
+    from sklearn.datasets import load_digits
+
+    pixels, digits = load_digits(return_X_y=True)
+    inputs = (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+    part = Part(path, digits.astype(np.str_), lambda rows: inputs[rows])
+    return Source([part], [], class_names(settings["classes"]))
+
+
+def _mnist(settings: Settings, path: Path) -> Source:
+    folder = path / PUBLISHED_FOLDERS["mnist"] / "raw"
+    files = [
+        _require(folder / f"{split}-{what}-ubyte", "mnist")
+        for split in ("train", "t10k")
+        for what in ("images-idx3", "labels-idx1")
+    ]
+    parts = [_mnist_part(*files[:2]), _mnist_part(*files[2:])]
+    return Source(parts, files, class_names(settings["classes"]))
+
+
+def _mnist_part(image_file: Path, label_file: Path) -> Part:
+    labels = images.read_idx(label_file, 1)
+    if len(labels) and labels.max() > 9:
+        row = int(np.argmax(labels > 9))
+        raise DataError(f"{label_file}: label {row} is {labels[row]}; allowed: 0 to 9")
+
+    def read(rows: Rows) -> Inputs:
+        pixels = images.read_idx(image_file, 3)
+        if len(pixels) != len(labels):
+            raise DataError(
+                f"{image_file}: {len(pixels)} images, but {len(labels)} labels in {label_file}"
+            )
+        return images.scale(pixels[rows, None])
+
+    return Part(label_file, labels.astype(np.str_), read)
+
+
+def cifar10_files(path: Path) -> list[Path]:
+    """Return the files of CIFAR-10; raise DataError where one is missing."""
+    folder = path / PUBLISHED_FOLDERS["cifar10"]
+    return [_require(folder / name, "cifar10") for name in (*CIFAR10_BATCHES, "batches.meta")]
+
+
+def _cifar10(settings: Settings, path: Path) -> Source:
+    """Read CIFAR-10's pickled files, by torchvision and only with the published checksums."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    files = cifar10_files(path)
+    md5 = dict([*CIFAR10.train_list, *CIFAR10.test_list])
+    md5[CIFAR10.meta["filename"]] = CIFAR10.meta["md5"]
+    for file in files:
+        if not check_integrity(file, md5[file.name]):
+            raise DataError(
+                f"{file}: not the published file by its md5 checksum, so it is not read; remove "
+                f"{file.parent} and fetch it again (download: true)"
+            )
+    parts = []
+    for train in (True, False):
+        stored = CIFAR10(path, train=train)
+        labels = np.array(stored.classes)[stored.targets]
+        pixels = stored.data.transpose(0, 3, 1, 2)
+        parts.append(Part(files[0].parent, labels, partial(_scaled_rows, pixels)))
+    return Source(parts, files, class_names(settings["classes"]))
+
+
+def _scaled_rows(pixels: NDArray[np.uint8], rows: Rows) -> Inputs:
+    return images.scale(pixels[rows])
+
+
+def _imagenette(settings: Settings, path: Path) -> Source:
+    folder = path / PUBLISHED_FOLDERS["imagenette"]
+    folders = {name: IMAGENETTE[name] for name in settings["classes"]}
+    splits = [_require(folder / split, "imagenette") for split in ("train", "val")]
+    return _image_source(splits, folders, IMAGENETTE_SIZE, True)
+
+
+def _image_folder(settings: Settings, path: Path) -> Source:
+    splits = [_require(path, "image_folder")]
+    if any((path / split).is_dir() for split in ("train", "test")):
+        splits = [_require(path / split, "image_folder") for split in ("train", "test")]
+    found = [_class_folders(split) for split in splits]
+    classes = class_names(settings.get("classes") or found[0])
+    for split, folders in zip(splits, found, strict=True):
+        if missing := sorted(set(classes) - set(folders)):
+            raise DataError(f"{split}: no folder of class {missing[0]!r}; it has {folders}")
+        unknown = sorted(set(folders) - set(classes))
+        if unknown and "classes" not in settings:
+            raise DataError(f"{split}: folder {unknown[0]!r} is no class; allowed: {classes}")
+    return _image_source(splits, {name: name for name in classes}, settings.get("size"), False)
+
+
+def _class_folders(split: Path) -> list[str]:
+    return sorted(
+        entry.name for entry in split.iterdir() if entry.is_dir() and entry.name[0] != "."
+    )
+
+
+def _image_source(
+    splits: list[Path], folders: Mapping[str, str], size: int | None, to_rgb: bool
+) -> Source:
+    """Return the source of images in one folder a class, by class and file name."""
+    found = [
+        {name: images.list_images(split / folder) for name, folder in folders.items()}
+        for split in splits
+    ]
+    files = [[file for of_class in by_class.values() for file in of_class] for by_class in found]
+    every = [file for of_part in files for file in of_part]
+
+    def read(of_part: list[Path], rows: Rows) -> Inputs:
+        return images.read_images([of_part[row] for row in rows], every[0], size, to_rgb)
+
+    parts = []
+    for split, of_part, by_class in zip(splits, files, found, strict=True):
+        labels = [name for name, of_class in by_class.items() for _ in of_class]
+        parts.append(Part(split, np.array(labels, np.str_), partial(read, of_part)))
+    return Source(parts, every, list(folders))
+
+
+def _table(settings: Settings, path: Path) -> Source:
+    files = [_require(path, "table")]
+    if path.is_dir():
+        files = [_table_file(path, split) for split in ("train", "test")]
+    column, header, ranges = settings["label_column"], settings["header"], settings.get("ranges")
+    columns = tables.feature_columns(files[0], column, header)
+
+    @cache
+    def read(file: Path) -> Inputs:
+        return tables.read_inputs(file, columns, column, header, ranges)
+
+    values = [
+        (tables.read_labels(file, column, header), f"{file}: column {column}") for file in files
+    ]
+    labels, classes = _label_names(values, settings)
+    parts = [
+        Part(file, labels_of, partial(_rows_of, read, file))
+        for file, labels_of in zip(files, labels, strict=True)
+    ]
+    return Source(parts, files, classes, False)
+
+
+def _table_file(folder: Path, split: str) -> Path:
+    found = [folder / f"{split}{suffix}" for suffix in tables.SUFFIXES]
+    found = [file for file in found if file.exists()]
+    if len(found) != 1:
+        allowed = " or ".join(f"{split}{suffix}" for suffix in tables.SUFFIXES)
+        raise DataError(f"{folder}: {len(found)} files of {allowed}; allowed: one")
+    return found[0]
+
+
+def _npz(settings: Settings, path: Path) -> Source:
+    shapes = tables.array_shapes(_require(path, "npz"))
+    prefixes = ["train_", "test_"] if "train_inputs" in shapes else [""]
+    wanted = [f"{prefix}{what}" for prefix in prefixes for what in ("inputs", "labels")]
+    missing = sorted(set(wanted) - set(shapes))
+    if missing:
+        raise DataError(
+            f"{path}: no array {missing[0]}, but {sorted(shapes)}; allowed: inputs and labels, or "
+            "train_inputs, train_labels, test_inputs and test_labels"
+        )
+    inputs, labels = wanted[::2], wanted[1::2]
+    for name, label in zip(inputs, labels, strict=True):
+        shape = shapes[name]
+        if len(shape) not in (2, 4) or 0 in shape[1:] or shapes[label] != shape[:1]:
+            raise DataError(
+                f"{path}: {name} of shape {shape} with {label} of shape {shapes[label]}; allowed: "
+                "(n, features) or (n, channels, height, width) with (n,)"
+            )
+
+    @cache
+    def read(name: str) -> Inputs:
+        where = f"{path}: array {name}"
+        return tables.scale_array(tables.read_array(path, name), settings.get("ranges"), where)
+
+    values = [(tables.read_array(path, name), f"{path}: array {name}") for name in labels]
+    named, classes = _label_names(values, settings)
+    parts = [
+        Part(path / name, labels_of, partial(_rows_of, read, name))
+        for name, labels_of in zip(inputs, named, strict=True)
+    ]
+    return Source(parts, [path], classes, len(shapes[inputs[0]]) == 4)
+
+
+def _rows_of(read: Callable[[Any], Inputs], key: Any, rows: Rows) -> Inputs:
+    return read(key)[rows]
+
+
+def _label_names(
+    values: list[tuple[Any, str]], settings: Settings
+) -> tuple[list[NDArray[np.str_]], list[str]]:
+    """Name the class of each row of each part, and the classes: those of the training rows."""
+    classes = class_names(settings["classes"]) if "classes" in settings else None
+    labels = []
+    for values_of, where in values:
+        labels.append(tables.label_names(values_of, where, classes))
+        classes = tables.sorted_classes(labels[0]) if classes is None else classes
+    return labels, classes or []
+
+
+KINDS: Mapping[str, Callable[[Settings, Path], Source]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "imagenette": _imagenette,
+    "image_folder": _image_folder,
+    "table": _table,
+    "npz": _npz,
+}
