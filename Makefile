@@ -24,8 +24,10 @@ lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-bench: $(READY)  ## storage-update against the plain loop
+bench: $(READY)  ## speed against plain loops: storage-update, and training on the CPU (MNIST with CERTBD_DATA_ROOT)
 	python benchmarks/storage.py
+	python benchmarks/training.py --dataset digits
+	[ -z "$(CERTBD_DATA_ROOT)" ] || python benchmarks/training.py --dataset mnist --data-root "$(CERTBD_DATA_ROOT)"
 
 lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal \

@@ -102,22 +102,29 @@ class CNN(nn.Module):
 
 
 class PreActivationBlock(nn.Module):
-    """Normalise, rectify, convolve, twice; added to a shortcut (arXiv 1603.05027)."""
+    """Normalise, rectify, convolve, twice; added to a shortcut (arXiv 1603.05027).
 
-    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+    `first` is the network's first block, whose shortcut starts behind the rectification.
+    """
+
+    def __init__(self, n_in: int, n_out: int, stride: int, first: bool) -> None:
         super().__init__()
+        self.first = first
         self.bn1 = nn.BatchNorm2d(n_in)
-        self.conv1 = Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.conv1 = Conv2d(n_in, n_out, 3, stride, 1)
         self.bn2 = nn.BatchNorm2d(n_out)
-        self.conv2 = Conv2d(n_out, n_out, 3, 1, 1, bias=False)
-        self.shortcut = None
-        if stride > 1 or n_in != n_out:
-            self.shortcut = Conv2d(n_in, n_out, 1, stride, bias=False)
+        self.conv2 = Conv2d(n_out, n_out, 3, 1, 1)
+        self.downsample = None
+        if stride > 1:
+            shortcut = Conv2d(n_in, n_out, 1, stride)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(n_out))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride)."""
         activated = self.bn1(inputs).relu()
-        skipped = inputs if self.shortcut is None else self.shortcut(activated)
+        skipped = activated if self.first else inputs
+        if self.downsample is not None:
+            skipped = self.downsample(skipped)
         return self.conv2(self.bn2(self.conv1(activated)).relu()) + skipped
 
 
@@ -126,12 +133,12 @@ class PreActivationResNet(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
         super().__init__()
-        self.conv = Conv2d(shape[0], 16, 3, padding=1, bias=False)
-        stages = []
+        self.conv = Conv2d(shape[0], 16, 3, padding=1)
+        blocks = []
         for n_in, n_out, stride in ((16, 16, 1), (16, 32, 2), (32, 64, 2)):
-            first = PreActivationBlock(n_in, n_out, stride)
-            stages += [first, *(PreActivationBlock(n_out, n_out, 1) for _ in range(4))]
-        self.blocks = nn.Sequential(*stages)
+            blocks.append(PreActivationBlock(n_in, n_out, stride, first=stride == 1))
+            blocks += [PreActivationBlock(n_out, n_out, 1, first=False) for _ in range(4)]
+        self.blocks = nn.Sequential(*blocks)
         self.bn = nn.BatchNorm2d(64)
         self.output = Head(64, n_classes)
 
@@ -238,21 +245,29 @@ def one_by_one(module: nn.Module) -> bool:
 def initial_state(
     module: nn.Module, generator: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
-    """Draw PyTorch's default initial weights from a generator of our own; buffers start at rest.
+    """Draw initial weights from a generator of our own, distributed as the published code's.
 
     Weights and biases of a layer with `k` inputs to a unit are uniform between -1/sqrt(k) and
-    1/sqrt(k), as ``reset_parameters`` of ``nn.Linear`` and ``nn.Conv2d`` draws them. Batch
-    normalisation starts as the identity.
+    1/sqrt(k), as ``reset_parameters`` of ``nn.Linear`` and ``nn.Conv2d`` draws them; kernels of
+    residual networks are normal with variance 2 / (outputs of a pixel), He et al., arXiv
+    1502.01852. Batch normalisation starts as the identity.
     """
     state: dict[str, NDArray[np.float32]] = {}
+    residual = any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules())
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             bound = np.float32(1 / math.sqrt(layer.weight[0].numel()))
             for part, parameter in layer.named_parameters():
-                unit = generator.random(tuple(parameter.shape), dtype=np.float32)
-                state[f"{name}.{part}"] = (2 * unit - 1) * bound
+                shape = tuple(parameter.shape)
+                if residual and len(shape) == 4:
+                    spread = np.float32(math.sqrt(2 / (shape[0] * math.prod(shape[2:]))))
+                    state[f"{name}.{part}"] = generator.standard_normal(shape, np.float32) * spread
+                else:
+                    unit = generator.random(shape, dtype=np.float32)
+                    state[f"{name}.{part}"] = (2 * unit - 1) * bound
         elif isinstance(layer, nn.BatchNorm2d):
-            ones, zeros = np.ones((2, layer.num_features), np.float32), np.zeros_like
-            state |= {f"{name}.weight": ones[0], f"{name}.running_var": ones[1]}
-            state |= {f"{name}.{part}": zeros(ones[0]) for part in ("bias", "running_mean")}
+            for part in ("weight", "running_var"):
+                state[f"{name}.{part}"] = np.ones(layer.num_features, np.float32)
+            for part in ("bias", "running_mean"):
+                state[f"{name}.{part}"] = np.zeros(layer.num_features, np.float32)
     return state
