@@ -49,15 +49,14 @@ def ridge(inputs: Tensor, labels: Tensor, n_classes: int, penalty: float) -> dic
     Parameters
     ----------
     inputs : Tensor (models, n, ...)
-    labels : Tensor (n,)
+    labels : Tensor (models, n)
     penalty : float
         In units of squared pixels.
     """
-    targets = torch.nn.functional.one_hot(labels, n_classes).to(inputs.dtype)
-    mean_target = targets.mean(0)
     weights, biases = [], []
-    for copy in inputs.flatten(2):
-        mean = copy.mean(0)
+    for copy, own_labels in zip(inputs.flatten(2), labels, strict=True):
+        targets = torch.nn.functional.one_hot(own_labels, n_classes).to(inputs.dtype)
+        mean, mean_target = copy.mean(0), targets.mean(0)
         centred = copy - mean  # (n, features)
         gram = centred.T @ centred / len(copy)
         gram.diagonal().add_(penalty)

@@ -79,7 +79,7 @@ def train(
             parameters = closed_form.nearest_class_mean(means)
             return {name: parameter.to(device) for name, parameter in parameters.items()}
         copies = noisy_copies(inputs, sigma, noise, device)
-        targets = torch.from_numpy(labels).to(device)
+        targets = torch.from_numpy(labels).to(device).expand(len(block), -1)
         if kind == "ridge":
             return closed_form.ridge(copies, targets, n_classes, learner["penalty"])
         weights = rng.generators(seed, streams.weights, block)

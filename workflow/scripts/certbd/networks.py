@@ -69,7 +69,7 @@ def train_networks(
         On the meta device.
     inputs : Tensor (models, n, ...)
         Noisy copies: all that a network learns from, with the labels.
-    labels : Tensor (n,)
+    labels : Tensor (models, n)
     learner : mapping
         An entry of the configuration's ``learners``.
     weight_generators, batch_generators : sequence of Generator
@@ -86,8 +86,8 @@ def train_networks(
     trained = []
     for k, generator in enumerate(batch_generators):
         state = {name: _channels_last(tensor[k]) for name, tensor in ensemble.items()}
-        own = inputs[k : k + 1]
-        _descend(module, state, own, labels, learner, [generator], _single_logits)
+        own = slice(k, k + 1)
+        _descend(module, state, inputs[own], labels[own], learner, [generator], _single_logits)
         trained.append(state)
     return {name: torch.stack([state[name] for state in trained]) for name in ensemble}
 
@@ -134,11 +134,11 @@ def _batches(
     rows = torch.arange(n_models, device=inputs.device)[:, None]
     for _ in range(learner["epochs"]):
         if batch_size >= n_inputs:  # all of them, in whatever order
-            yield inputs, labels.expand(n_models, -1)
+            yield inputs, labels
             continue
         order = np.stack([generator.permutation(n_inputs) for generator in generators])
         for batch in torch.from_numpy(order).to(inputs.device).split(batch_size, dim=1):
-            yield inputs[rows, batch], labels[batch]
+            yield inputs[rows, batch], labels[rows, batch]
 
 
 @contextmanager
