@@ -32,6 +32,7 @@ from torchvision.transforms import ToTensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
 from certbd import datasets, ensembles, models, rng
+from certbd.draws import Gaussian
 from certbd.io import DataSplits, PoisonedSet
 from certbd.votes import vote
 
@@ -167,7 +168,9 @@ def train_with_the_engine(setting: Setting, indices: range) -> dict[str, Tensor]
     """Train a chunk of models, as the rule `train_models` does."""
     data = setting.data
     poisoned = PoisonedSet(data.train_inputs, data.train_labels, np.arange(0))
-    return ensembles.train(poisoned, SIGMA, setting.learner, 2, 0, indices, device=setting.device)
+    return ensembles.train(
+        poisoned, Gaussian(SIGMA), setting.learner, 2, 0, indices, device=setting.device
+    )
 
 
 def start_worker() -> None:

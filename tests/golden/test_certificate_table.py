@@ -16,13 +16,14 @@ FILE = Path(__file__).with_name("certificates.csv")
 def table() -> pd.DataFrame:
     """Every bound on the same votes of 1000 models, 13 of 271 training inputs poisoned."""
     from certbd.axes import Certification
-    from certbd.certify import TrainingSide, VotedSplit, certify_split
+    from certbd.certify import VotedSplit, certify_split
+    from certbd.guarantees import GaussianTraining
     from certbd.tally import Tally
 
     votes = np.array([[1000, 0], [10, 990], [900, 90], [300, 700], [553, 447], [552, 448]])
     tally = Tally(votes, votes * 0.98)
     split = VotedSplit("benign", None, votes.argmax(1), tally, np.full(len(votes), 0.4))
-    training = TrainingSide(np.full(271, 1.0), np.array([147.0, 124.0]), 13, 0.5)
+    training = GaussianTraining(np.full(271, 1.0), np.array([147.0, 124.0]), 13, 0.5)
     tables = []
     for bound in ("majority", "clopper_pearson", "hoeffding", "kl"):
         certification = Certification(1000, bound, 0.001, "per_input")

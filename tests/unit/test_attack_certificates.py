@@ -5,6 +5,8 @@ import pytest
 from scipy.stats import norm
 
 from certbd import attacks, bounds, certificates, ensembles, models, rng
+from certbd.draws import Gaussian
+from certbd.votes import vote
 
 GENERATOR = np.random.default_rng(0)
 
@@ -76,10 +78,10 @@ def test_the_trigger_radius_is_tight_for_unequal_noise(n_poisoned):
 
 def votes_of_class_means(poisoned, inputs, sigma_train, sigma_test, n_models, seed):
     learner = {"kind": "nearest_class_mean"}
-    ensemble = ensembles.train(poisoned, sigma_train, learner, 2, seed, range(n_models))
+    ensemble = ensembles.train(poisoned, Gaussian(sigma_train), learner, 2, seed, range(n_models))
     module = models.build(learner, inputs.shape[1:], 2)
     generators = rng.generators(seed, rng.Purpose.TEST_NOISE, range(n_models))
-    votes, _ = ensembles.vote(module, ensemble, inputs, sigma_test, generators)
+    votes, _ = vote(module, ensemble, inputs, sigma_test, generators)
     return np.stack([(votes == label).sum(0) for label in range(2)], axis=1)
 
 

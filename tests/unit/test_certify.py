@@ -5,13 +5,14 @@ from scipy.stats import norm
 
 from certbd import bounds, metrics, schemas
 from certbd.axes import Certification
-from certbd.certify import TrainingSide, VotedSplit, certify_split, describe
+from certbd.certify import VotedSplit, certify_split, describe
+from certbd.guarantees import GaussianTraining
 from certbd.tally import Tally
 
 N = 1000
 COUNTS = np.array([[990, 10], [300, 700], [501, 499], [0, 990], [500, 500]])
 INPUTS = np.arange(5, dtype=np.float32)[:, None] * 10
-TRAINING = TrainingSide(np.full(40, 1.5), np.full(2, 20 * 1.5**2), 4, 0.2)
+TRAINING = GaussianTraining(np.full(40, 1.5), np.full(2, 20 * 1.5**2), 4, 0.2)
 
 
 def certify(defense="decoupled", training=TRAINING, scores=None, **options):

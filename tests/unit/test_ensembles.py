@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy import stats
 
-from certbd import closed_form, ensembles, io, models, rng
+from certbd import closed_form, draws, ensembles, io, models, rng
+from certbd.draws import Gaussian
 from certbd.networks import logits, saved_bytes
 from certbd.votes import vote
 
@@ -43,7 +44,7 @@ def batched(monkeypatch):
 
 
 def train(poisoned, learner, indices, **options):
-    return ensembles.train(poisoned, SIGMA, learner, 2, 7, indices, **options)
+    return ensembles.train(poisoned, Gaussian(SIGMA), learner, 2, 7, indices, **options)
 
 
 def plain_loop(poisoned, learner, index):
@@ -170,7 +171,7 @@ def test_less_precision_trains_a_similar_model(images, learner):
 
 def test_ridge_is_the_least_squares_solution(poisoned):
     ensemble = train(poisoned, RIDGE, range(2))
-    copies = ensembles.noisy_copies(poisoned.inputs, SIGMA, rng.generators(7, 3, range(2)), CPU)
+    copies = Gaussian(SIGMA)(poisoned, rng.generators(7, 3, range(2)), CPU)[0]
     targets = np.eye(2)[poisoned.labels]
     for k, copy in enumerate(copies.numpy().astype(float)):
         columns = np.c_[copy.reshape(len(copy), -1), np.ones(len(copy))]
@@ -221,12 +222,12 @@ def test_chunks_of_10_50_and_250_cast_the_same_votes(poisoned, digits, learner):
 def test_a_network_is_handed_nothing_but_the_noisy_copy(poisoned, monkeypatch):
     """Whatever the training inputs are, equal noisy copies give equal models."""
     other = poisoned._replace(inputs=np.zeros_like(poisoned.inputs))
-    copies = ensembles.noisy_copies(poisoned.inputs, SIGMA, rng.generators(0, 3, range(2)), CPU)
+    copies = Gaussian(SIGMA)(poisoned, rng.generators(0, 3, range(2)), CPU)[0]
     assert not np.array_equal(
         train(poisoned, MLP, range(2))["hidden.weight"],
         train(other, MLP, range(2))["hidden.weight"],
     )
-    monkeypatch.setattr(ensembles, "noisy_copies", lambda *_: copies.clone())
+    monkeypatch.setattr(draws, "_noisy_copies", lambda *_: copies.clone())
     one, two = train(poisoned, MLP, range(2)), train(other, MLP, range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -259,7 +260,7 @@ def test_drawn_class_means_have_the_distribution_of_noisy_copies(poisoned, per_s
     draw = rng.generators(1, rng.Purpose.TRAIN_NOISE, range(n_models))
     direct = closed_form.noisy_class_means(inputs, labels, sigma, 2, draw)
     copy = rng.generators(2, rng.Purpose.TRAIN_NOISE, range(n_models))
-    copies = ensembles.noisy_copies(inputs, sigma, copy, CPU).numpy()
+    copies = draws._noisy_copies(inputs, sigma, copy, CPU).numpy()
     copies = copies.reshape(n_models, len(labels), -1)
     indirect = np.stack([copies[:, labels == c].mean(1) for c in range(2)], axis=1)
     direct, indirect = direct.reshape(n_models, -1), indirect.reshape(n_models, -1)
@@ -276,7 +277,7 @@ def test_drawn_class_means_have_the_distribution_of_noisy_copies(poisoned, per_s
         np.testing.assert_allclose(np.cov(standard.T), np.eye(8), atol=5 / np.sqrt(n_models))
 
 
-@pytest.mark.parametrize("draw", [ensembles.noisy_copies, ensembles._device_copies])
+@pytest.mark.parametrize("draw", [draws._noisy_copies, draws._device_copies])
 def test_noise_is_drawn_once_and_scaled_by_each_inputs_sigma(poisoned, draw):
     """On a CPU, and as on any other device."""
     sigma = np.linspace(0.1, 3.0, len(poisoned.labels))

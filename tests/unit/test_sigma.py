@@ -4,6 +4,7 @@ import torch
 from scipy.stats import norm
 
 from certbd import ensembles, models, rng, sigma
+from certbd.draws import Gaussian
 
 SEARCH = {"pilots": 4, "draws": 64, "steps": 80, "learning_rate": 0.02, "bounds": [0.5, 4]}
 MLP = {"kind": "mlp", "hidden": 16, "epochs": 10, "batch_size": 64, "learning_rate": 0.01}
@@ -11,7 +12,7 @@ MLP = {"kind": "mlp", "hidden": 16, "epochs": 10, "batch_size": 64, "learning_ra
 
 @pytest.fixture(scope="module")
 def pilots(poisoned):
-    return ensembles.train(poisoned, 0.25, MLP, 2, 0, range(4), rng.PILOTS)
+    return ensembles.train(poisoned, Gaussian(0.25), MLP, 2, 0, range(4), rng.PILOTS)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from certbd import ensembles, models, rng, votes
+from certbd import ensembles, io, models, rng, votes
+from certbd.draws import Gaussian
 from certbd.networks import logits
 from certbd.votes import vote
 
@@ -11,7 +12,7 @@ CNN = {"kind": "cnn", "epochs": 1, "batch_size": 8, "learning_rate": 0.001}
 
 
 def train(poisoned, learner, indices):
-    return ensembles.train(poisoned, 0.3, learner, 2, 7, indices)
+    return ensembles.train(poisoned, Gaussian(0.3), learner, 2, 7, indices)
 
 
 def test_one_test_noise_draw_a_model_scaled_by_each_inputs_sigma():
@@ -72,7 +73,7 @@ def test_linear_classifiers_vote_as_on_each_noisy_input(poisoned, digits, sigma)
 def test_networks_vote_in_pieces_as_in_one(n_inputs, monkeypatch):
     generator = np.random.default_rng(0)
     shape = (1, 16, 16)
-    poisoned = ensembles.PoisonedSet(
+    poisoned = io.PoisonedSet(
         generator.random((20, *shape), np.float32), np.arange(20) % 2, np.arange(0)
     )
     ensemble, module = train(poisoned, CNN, range(3)), models.build(CNN, shape, 2)

@@ -6,6 +6,7 @@ import numpy as np
 
 from certbd import certify, external, io, rng, schemas
 from certbd.axes import SCORE_BOUNDS, Certification
+from certbd.guarantees import GaussianTraining
 from certbd.logs import job_log
 
 
@@ -24,7 +25,7 @@ def main(smk: Any) -> None:
         )
         training = None
         if settings["sigma_train"] is not None:
-            training = certify.TrainingSide(
+            training = GaussianTraining(
                 np.asarray(settings["sigma_train"]),
                 None,
                 settings["n_poisoned"],

@@ -4,6 +4,7 @@ from typing import Any
 
 from certbd import certificates, certify, io, rng, schemas
 from certbd.axes import SCORE_BOUNDS, Certification
+from certbd.guarantees import GaussianTraining
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 from certbd.tally import count_votes
@@ -35,7 +36,7 @@ def main(smk: Any) -> None:
         )
         sigma_train = sigma(schemas.TRAIN, len(poisoned.labels))
         by_means = settings["learner_kind"] == "nearest_class_mean"
-        training = certify.TrainingSide(
+        training = GaussianTraining(
             sigma_train,
             certificates.class_variance(poisoned.labels, sigma_train) if by_means else None,
             len(poisoned.indices),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from certbd import ensembles, io, models, rng, schemas, sigma
+from certbd.draws import Gaussian
 from certbd.logs import job_log
 
 
@@ -21,7 +22,14 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         n_classes = len(data.class_names)
         pilots = ensembles.train(
-            poisoned, start, learner, n_classes, seed, range(search["pilots"]), rng.PILOTS, device
+            poisoned,
+            Gaussian(start),
+            learner,
+            n_classes,
+            seed,
+            range(search["pilots"]),
+            rng.PILOTS,
+            device,
         )
         module = models.build(learner, data.test_inputs.shape[1:], n_classes, device.type)
         parts = []

@@ -3,6 +3,7 @@
 from typing import Any
 
 from certbd import ensembles, io, schemas
+from certbd.draws import Gaussian
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 
@@ -17,7 +18,7 @@ def main(smk: Any) -> None:
         )
         ensemble = ensembles.train(
             poisoned,
-            sigma,
+            Gaussian(sigma),
             settings["learner"],
             settings["n_classes"],
             settings["seed"],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from certbd import ensembles, io, models, rng, schemas
+from certbd.draws import Gaussian
 from certbd.logs import job_log
 from certbd.votes import vote
 
@@ -22,7 +23,7 @@ def main(smk: Any) -> None:
         n_classes = len(data.class_names)
         one = range(1)
         ensemble = ensembles.train(
-            poisoned, 0.0, learner, n_classes, seed, one, rng.UNDEFENDED, device
+            poisoned, Gaussian(0.0), learner, n_classes, seed, one, rng.UNDEFENDED, device
         )
         module = models.build(learner, data.test_inputs.shape[1:], n_classes, device.type)
         parts = []

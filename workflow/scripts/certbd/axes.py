@@ -23,6 +23,8 @@ class Certification(NamedTuple):
     multiplicity: str
 
 
+COVERS_LABELS = ("discrete", "bagging", "statistic")
+"""Defences whose certificates hold whatever the attacker did to labels."""
 SCORE_BOUNDS = ("hoeffding", "kl")
 """Bounds on mean scores; the others are on hard votes."""
 

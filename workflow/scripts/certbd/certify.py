@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 
 from certbd import bounds, certificates
 from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
+from certbd.guarantees import Guarantee
 from certbd.schemas import ABSTAIN
 from certbd.storage import order_sensitivity, storage_update
 from certbd.tally import Tally
 
+PUBLISHED = ("rab", "cert_ssb", "external")
+"""Defences with a published radius: sigma times the margin."""
+RADII = ("joint", "trigger", "trigger_general", "trigger_statistic", "rows", "l0")
+EMPTY = {f"radius_{name}": np.nan for name in RADII} | {"covers_attack": None}
 ORDERS = 10
 """Random query orders in which storage-update is repeated."""
 
@@ -27,23 +32,9 @@ class VotedSplit(NamedTuple):
     sigma: NDArray[np.float64]
 
 
-class TrainingSide(NamedTuple):
-    """Training noise, a scalar or (n,), and the attack that a certificate must cover.
-
-    `class_variance` is the sum of sigma_i^2 over each class, for a learner that sees its inputs
-    through class means alone; None for others. `n_poisoned` is None where it is not known: then
-    there is no trigger radius. Without an attack, `attack_norm` is None.
-    """
-
-    sigma: NDArray[np.float64]
-    class_variance: NDArray[np.float64] | None
-    n_poisoned: int | None
-    attack_norm: float | None
-
-
 def certify_splits(
     splits: Iterable[VotedSplit],
-    training: TrainingSide | None,
+    guarantee: Guarantee | None,
     certification: Certification,
     defense: str,
     orders: np.random.Generator,
@@ -52,7 +43,7 @@ def certify_splits(
     splits = [split for split in splits if len(split.labels)]
     n_certificates = sum(len(split.labels) for split in splits)
     tables = [
-        certify_split(split, training, certification, n_certificates, defense, orders)
+        certify_split(split, guarantee, certification, n_certificates, defense, orders)
         for split in splits
     ]
     return pd.concat(tables, ignore_index=True)
@@ -60,7 +51,7 @@ def certify_splits(
 
 def certify_split(
     split: VotedSplit,
-    training: TrainingSide | None,
+    guarantee: Guarantee | None,
     certification: Certification,
     n_certificates: int,
     defense: str,
@@ -70,13 +61,13 @@ def certify_split(
 
     Parameters
     ----------
-    training : TrainingSide or None
-        None if the training inputs had no noise: then there is no joint and no trigger radius.
+    guarantee : Guarantee or None
+        None if nothing on the training side was random: then there is only a published radius.
     n_certificates : int
         Number of certificates among which `multiplicity: simultaneous` shares alpha.
     defense : str
-        ``decoupled`` has no published radius; ``cert_ssb``'s goes through storage-update, in
-        sample order.
+        Those in `PUBLISHED` have a published radius; ``cert_ssb``'s goes through storage-update,
+        in sample order.
     orders : Generator
         Draws the random query orders of `storage.order_sensitivity`.
 
@@ -100,12 +91,14 @@ def certify_split(
             "p_lower": p_lower,
             "margin": margin,
             "sigma": split.sigma,
-            "radius_paper": np.nan if defense == "decoupled" else split.sigma * margin.clip(0),
+            "radius_paper": split.sigma * margin.clip(0) if defense in PUBLISHED else np.nan,
+            **EMPTY,
             "storage_action": None,
             "storage_order_sensitivity": np.nan,
         }
     )
-    table = table.assign(**_training_radii(margin, split.sigma, training))
+    if guarantee is not None:
+        table = table.assign(**guarantee.columns(p_lower, margin, split.sigma))
     if defense == "cert_ssb" and split.inputs is not None:
         queries = (split.inputs, certified, table["radius_paper"].to_numpy())
         updated = storage_update(*queries)
@@ -131,32 +124,6 @@ def _claims(
     if certification.bound == "majority":
         return tally.votes.argmax(1), bounds.majority_lower(votes, n, alpha)
     return tally.votes.argmax(1), bounds.clopper_pearson_lower(votes, n, alpha / 2)
-
-
-def _training_radii(
-    margin: NDArray[np.float64], sigma: NDArray[np.float64], training: TrainingSide | None
-) -> dict[str, NDArray[np.float64] | float | None]:
-    """Return the joint and trigger radii and whether they cover the attack."""
-    if training is None:
-        radii = ("joint", "trigger", "trigger_general", "trigger_statistic")
-        return {f"radius_{name}": np.nan for name in radii} | {"covers_attack": None}
-    general = statistic = np.full(len(margin), np.nan)
-    count = training.n_poisoned
-    if count is not None:
-        general = certificates.trigger_radius(margin, sigma, training.sigma, count)
-    if count is not None and training.class_variance is not None:
-        statistic = certificates.class_mean_trigger_radius(
-            margin, sigma, training.class_variance, count
-        )
-    trigger = np.fmax(general, statistic)
-    norm = training.attack_norm
-    return {
-        "radius_joint": certificates.joint_radius(margin, sigma, training.sigma),
-        "radius_trigger": trigger,
-        "radius_trigger_general": general,
-        "radius_trigger_statistic": statistic,
-        "covers_attack": None if norm is None else trigger > norm,
-    }
 
 
 def describe(table: pd.DataFrame) -> str:

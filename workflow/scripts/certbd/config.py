@@ -17,7 +17,7 @@ import yaml
 
 from certbd.axes import Certification, Run
 
-SIGMA_KEYS = {
+NOISE_KEYS = {
     "rab": ("sigma",),
     "cert_ssb": ("sigma",),
     "decoupled": ("sigma_train", "sigma_test"),
@@ -52,7 +52,7 @@ class Config:
         """Noise on training and test inputs; None where each input has its own (cert_ssb)."""
         if run.defense == "cert_ssb":
             return None
-        train, *test = (float(self.noises[run.noise][key]) for key in SIGMA_KEYS[run.defense])
+        train, *test = (float(self.noises[run.noise][key]) for key in NOISE_KEYS[run.defense])
         return {"train": train, "test": test[0] if test else train}
 
     def chunks(self, n_models: int) -> list[str]:
@@ -234,7 +234,7 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
     defense = experiment["defense"]
     for name in experiment["noises"]:
         noise = raw["noises"].get(name)
-        missing = [key for key in SIGMA_KEYS[defense] if noise and key not in noise]
+        missing = [key for key in NOISE_KEYS[defense] if noise and key not in noise]
         if missing:
             yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
     n_models, chunk_size = experiment["n_models"], raw["chunk_size"]

@@ -6,15 +6,16 @@ whichever block it is trained.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from certbd import closed_form, models, rng
+from certbd.draws import Draw, Gaussian
 from certbd.io import PoisonedSet
 from certbd.logs import LOGGER, progress_bar
 from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, saved_bytes, train_networks
@@ -35,7 +36,7 @@ def pick_device(name: str) -> torch.device:
 
 def train(
     poisoned: PoisonedSet,
-    sigma: float | NDArray[np.float64],
+    draw: Draw,
     learner: Mapping[str, Any],
     n_classes: int,
     seed: int,
@@ -43,15 +44,14 @@ def train(
     streams: rng.TrainingStreams = rng.VOTERS,
     device: torch.device | None = None,
 ) -> Ensemble:
-    """Train the models `indices`, each on its own noisy copy of the training set.
+    """Train the models `indices`, each on its own draw of the training set.
 
     Parameters
     ----------
     poisoned : PoisonedSet
         The training set as given.
-    sigma : float or array (n,)
-        Standard deviation of the noise on training inputs; 0 for none. Each model draws it once
-        (``docs/theory.md``, section 2).
+    draw : Draw
+        The defence's randomness on the training side.
     learner : mapping
         An entry of the configuration's ``learners``.
     seed : int
@@ -74,12 +74,11 @@ def train(
 
     def train_block(block: range) -> Ensemble:
         noise = rng.generators(seed, streams.noise, block)
-        if kind == "nearest_class_mean":
-            means = closed_form.noisy_class_means(inputs, labels, sigma, n_classes, noise)
+        if kind == "nearest_class_mean" and isinstance(draw, Gaussian):
+            means = closed_form.noisy_class_means(inputs, labels, draw.sigma, n_classes, noise)
             parameters = closed_form.nearest_class_mean(means)
             return {name: parameter.to(device) for name, parameter in parameters.items()}
-        copies = noisy_copies(inputs, sigma, noise, device)
-        targets = torch.from_numpy(labels).to(device).expand(len(block), -1)
+        copies, targets = draw(poisoned, noise, device)
         if kind == "ridge":
             return closed_form.ridge(copies, targets, n_classes, learner["penalty"])
         weights = rng.generators(seed, streams.weights, block)
@@ -132,39 +131,3 @@ def block_width(
         needed += 6 * state + 2 * saved_bytes(module, (batch_size, *inputs.shape[1:]))
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, int(MEMORY_SHARE * free / needed))
-
-
-def noisy_copies(
-    inputs: NDArray[np.float32],
-    sigma: float | NDArray[np.float64],
-    generators: Sequence[np.random.Generator],
-    device: torch.device,
-) -> Tensor:
-    """Return one noisy copy of the inputs for each generator, (models, n, ...)."""
-    if device.type != "cpu":
-        return _device_copies(inputs, sigma, generators, device)
-    scale = np.broadcast_to(np.asarray(sigma, np.float64), len(inputs))
-    scale = scale.reshape(-1, *[1] * (inputs.ndim - 1))
-    copies = np.empty((len(generators), *inputs.shape), np.float32)
-    for copy, generator in zip(copies, generators, strict=True):
-        generator.standard_normal(out=copy, dtype=np.float32)
-        copy *= scale  # the product is taken in float64
-        copy += inputs
-    return torch.from_numpy(copies)
-
-
-def _device_copies(
-    inputs: NDArray[np.float32],
-    sigma: float | NDArray[np.float64],
-    generators: Sequence[np.random.Generator],
-    device: torch.device,
-) -> Tensor:
-    """Draw the noise on the device, whose generator gets 63 bits of each model's own stream."""
-    clean = torch.from_numpy(inputs).to(device)
-    scale = torch.tensor(sigma, dtype=torch.float32, device=device).expand(len(inputs))
-    scale = scale.reshape(-1, *[1] * (inputs.ndim - 1))
-    copies = torch.empty((len(generators), *inputs.shape), device=device)
-    for copy, generator in zip(copies, generators, strict=True):
-        source = torch.Generator(device).manual_seed(int(generator.integers(2**63)))
-        copy.normal_(generator=source).mul_(scale).add_(clean)
-    return copies

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from certbd.axes import COVERS_LABELS
 from certbd.schemas import ABSTAIN, BENIGN, TRIGGERED
 
 SUMMARY = (
@@ -54,7 +55,7 @@ def summarise(
         "n_test": len(benign),
         "clean_accuracy": right.mean(),
         "abstain_rate": (benign["prediction"] == ABSTAIN).mean(),
-        "covers_labels": False,
+        "covers_labels": row["defense"] in COVERS_LABELS,
     }
     if undefended is not None:
         plain, attacked = split_of(undefended, BENIGN, row), split_of(undefended, TRIGGERED, row)

@@ -1,0 +1,85 @@
+"""What a model trains on: a random version of the training set, its only view of it.
+
+A draw turns a poisoned set and one generator for each model into inputs (models, n, ...) and labels
+(models, n) on a device. On a CPU the generators draw themselves; elsewhere they seed the device's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from certbd.io import PoisonedSet
+
+
+class Draw(Protocol):
+    """A defence's randomness on the training side."""
+
+    def __call__(
+        self,
+        poisoned: PoisonedSet,
+        generators: Sequence[np.random.Generator],
+        device: torch.device,
+    ) -> tuple[Tensor, Tensor]:
+        """Return what each model trains on."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The whole training set with Gaussian noise on its inputs, drawn once a model.
+
+    `sigma` is the standard deviation, a number or one for each input (n,); 0 for none
+    (``docs/theory.md``, section 2).
+    """
+
+    sigma: float | NDArray[np.float64]
+
+    def __call__(
+        self,
+        poisoned: PoisonedSet,
+        generators: Sequence[np.random.Generator],
+        device: torch.device,
+    ) -> tuple[Tensor, Tensor]:
+        """Return noisy copies of the inputs, and the labels as they are."""
+        draw = _noisy_copies if device.type == "cpu" else _device_copies
+        labels = torch.from_numpy(poisoned.labels).to(device)
+        copies = draw(poisoned.inputs, self.sigma, generators, device)
+        return copies, labels.expand(len(generators), -1)
+
+
+def _noisy_copies(
+    inputs: NDArray[np.float32],
+    sigma: float | NDArray[np.float64],
+    generators: Sequence[np.random.Generator],
+    device: torch.device,
+) -> Tensor:
+    """Return one noisy copy of the inputs for each generator, (models, n, ...)."""
+    scale = np.broadcast_to(np.asarray(sigma, np.float64), len(inputs))
+    scale = scale.reshape(-1, *[1] * (inputs.ndim - 1))
+    copies = np.empty((len(generators), *inputs.shape), np.float32)
+    for copy, generator in zip(copies, generators, strict=True):
+        generator.standard_normal(out=copy, dtype=np.float32)
+        copy *= scale  # the product is taken in float64
+        copy += inputs
+    return torch.from_numpy(copies).to(device)
+
+
+def _device_copies(
+    inputs: NDArray[np.float32],
+    sigma: float | NDArray[np.float64],
+    generators: Sequence[np.random.Generator],
+    device: torch.device,
+) -> Tensor:
+    """Draw the noise on the device, whose generator gets 63 bits of each model's own stream."""
+    clean = torch.from_numpy(inputs).to(device)
+    scale = torch.tensor(sigma, dtype=torch.float32, device=device).expand(len(inputs))
+    scale = scale.reshape(-1, *[1] * (inputs.ndim - 1))
+    copies = torch.empty((len(generators), *inputs.shape), device=device)
+    for copy, generator in zip(copies, generators, strict=True):
+        source = torch.Generator(device).manual_seed(int(generator.integers(2**63)))
+        copy.normal_(generator=source).mul_(scale).add_(clean)
+    return copies
