@@ -2,11 +2,19 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
+from torch.func import functional_call
 
 from certbd import ensembles, models, rng, sigma
 from certbd.draws import Gaussian
 
-SEARCH = {"pilots": 4, "draws": 64, "steps": 80, "learning_rate": 0.02, "bounds": [0.5, 4]}
+SEARCH = {
+    "objective": "radius",
+    "pilots": 4,
+    "draws": 64,
+    "steps": 80,
+    "learning_rate": 0.02,
+    "bounds": [0.5, 4],
+}
 MLP = {"kind": "mlp", "hidden": 16, "epochs": 10, "batch_size": 64, "learning_rate": 0.01}
 
 
@@ -75,3 +83,21 @@ def test_probabilities_are_clamped(digits):
         torch.zeros(2, 1, 8, 8),
     )
     assert radius.item() == pytest.approx(0.5 * norm.ppf(0.98), rel=1e-5)
+
+
+def test_the_released_objective_is_that_of_the_published_code(module, pilots, digits):
+    """One step moves sigma by the rate times half the gap of the clamped quantiles."""
+    inputs = digits.test_inputs[:7]
+    search = SEARCH | {"objective": "released", "steps": 1, "learning_rate": 0.001, "draws": 3}
+    found = sigma.optimise_sigma(module, pilots, inputs, 0.25, search, 0)
+    eps = rng.generator(0, rng.Purpose.SIGMA_DRAWS, 0).standard_normal((3, 1, 8, 8), np.float32)
+    noisy = torch.from_numpy(inputs[:, None] + np.float32(0.25) * eps).flatten(0, 1)
+    answers = [
+        functional_call(module, {name: p[k] for name, p in pilots.items()}, (noisy,)).softmax(-1)
+        for k in range(4)
+    ]
+    p = torch.stack(answers).mean(0).unflatten(0, (7, 3)).mean(1)[:, 1].clamp(0.02, 0.98).numpy()
+    gap = np.abs(norm.ppf(1 - p) - norm.ppf(p)) / 2
+    np.testing.assert_allclose(found.sigma, 0.25 + 0.001 * gap, rtol=1e-5)
+    many = sigma.optimise_sigma(module, pilots, inputs, 0.25, search | {"steps": 40}, 0)
+    assert np.all(many.sigma >= found.sigma)

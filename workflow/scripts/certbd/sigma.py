@@ -51,10 +51,13 @@ def optimise_sigma(
     start : float
         Where sigma starts; `search["bounds"]` are multiples of it.
     search : mapping
-        An entry ``search`` of the configuration's ``noises``.
+        An entry ``search`` of the configuration's ``noises``. Its objective ``released`` is that of
+        the code published with Cert-SSB, for comparison: it takes p for a constant, so that the
+        gradient is never negative and sigma only grows.
     seed : int
         Root seed of the draws.
     """
+    estimate = _released_gradient if search["objective"] == "released" else _radius_and_gradient
     device = next(iter(pilots.values())).device
     n_pilots = len(next(iter(pilots.values())))
     low, high = (start * bound for bound in search["bounds"])
@@ -68,7 +71,7 @@ def optimise_sigma(
         generator = rng.generator(seed, rng.Purpose.SIGMA_DRAWS, step)
         draws = torch.from_numpy(generator.standard_normal(draws_shape, np.float32)).to(device)
         results = [
-            _radius_and_gradient(module, pilots, part, sigmas, draws)
+            estimate(module, pilots, part, sigmas, draws)
             for part, sigmas in zip(parts, sigma.split(len(parts[0])), strict=True)
         ]
         radius = torch.cat([result[0] for result in results])
@@ -88,15 +91,29 @@ def _radius_and_gradient(
 ) -> tuple[Tensor, Tensor]:
     """Estimate R (n,) and dR/dsigma (n,) for inputs (n, ...), sigma (n,), draws (draws, ...)."""
     sigma = sigma.clone().requires_grad_()
+    radius = sigma * _margin(module, pilots, inputs, sigma, draws)
+    (gradient,) = torch.autograd.grad(radius.sum(), sigma)
+    return radius.detach(), gradient
+
+
+@torch.no_grad()
+def _released_gradient(
+    module: nn.Module, pilots: Ensemble, inputs: Tensor, sigma: Tensor, draws: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Estimate R (n,) and its derivative through the factor sigma alone (n,)."""
+    margin = _margin(module, pilots, inputs, sigma, draws)
+    return sigma * margin, margin
+
+
+def _margin(
+    module: nn.Module, pilots: Ensemble, inputs: Tensor, sigma: Tensor, draws: Tensor
+) -> Tensor:
+    """Return ``(ppf(p_A) - ppf(p_B)) / 2`` (n,) of the pilots' mean softmax."""
     scale = sigma.reshape(-1, 1, *[1] * (inputs.ndim - 1))
     noisy = inputs[:, None] + scale * draws  # (n, draws, ...)
-
     n_pilots = len(next(iter(pilots.values())))
     answers = logits(module, pilots, noisy.flatten(0, 1).expand(n_pilots, -1, *inputs.shape[1:]))
     # answers: (pilots, n * draws, classes) -> p: (n, classes)
     p = answers.softmax(-1).unflatten(1, noisy.shape[:2]).mean((0, 2))
-    top = p.clamp(*PROBABILITY_BOUNDS).topk(2).values
-    quantiles = torch.special.ndtri(top)
-    radius = sigma * (quantiles[:, 0] - quantiles[:, 1]) / 2
-    (gradient,) = torch.autograd.grad(radius.sum(), sigma)
-    return radius.detach(), gradient
+    quantiles = torch.special.ndtri(p.clamp(*PROBABILITY_BOUNDS).topk(2).values)
+    return (quantiles[:, 0] - quantiles[:, 1]) / 2
