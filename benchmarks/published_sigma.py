@@ -1,8 +1,8 @@
 """`objective: released` beside the noise published with Cert-SSB.
 
 MNIST 0/1, one-pixel, test inputs. One pilot network a noise level, trained at sigma_0 on the
-poisoned set; learning rate 1e-4, 850 steps of one draw, as released. Usage: python benchmarks/published_sigma.py FOLDER, which holds
-MNIST/raw and cert_ssb_published.
+poisoned set; learning rate 1e-4, 850 steps of one draw, as released. Usage: python
+benchmarks/published_sigma.py FOLDER, which holds MNIST/raw and cert_ssb_published.
 """
 
 import sys
