@@ -7,8 +7,19 @@ from certbd.fingerprint import dependencies, fingerprint
 from conftest import ROOT
 
 SCRIPTS = ROOT / "workflow" / "scripts"
-TRAINING = ("train_models.py", "collect_votes.py", "optimise_sigma.py", "train_undefended.py")
-PLOTS = ("plot_certified_accuracy.py", "plot_sigma_distribution.py", "plot_attack_success.py")
+TRAINING = (
+    "train_models.py",
+    "collect_votes.py",
+    "optimise_sigma.py",
+    "train_undefended.py",
+    "search_noise.py",
+)
+PLOTS = (
+    "plot_certified_accuracy.py",
+    "plot_sigma_distribution.py",
+    "plot_attack_success.py",
+    "plot_noise_search.py",
+)
 AFTER_VOTES = ("certify_votes.py", "certify_external.py", "make_summary.py", *PLOTS)
 
 
@@ -71,7 +82,17 @@ def test_imports_only_point_down():
         *["checks", "axes", "fingerprint", "rng", "schemas", "config", "io", "logs", "noise"],
         *["images", "tables", "sources", "datasets", "attacks", "draws", "models", "networks"],
         *["closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
-        *["storage", "discrete", "tally", "guarantees", "certify", "external", "metrics", "plots"],
+        *[
+            "storage",
+            "discrete",
+            "tally",
+            "guarantees",
+            "search",
+            "certify",
+            "external",
+            "metrics",
+            "plots",
+        ],
     ]
     package = SCRIPTS / "certbd"
     assert {file.stem for file in package.glob("*.py")} == {"__init__", *floors}

@@ -41,6 +41,7 @@ wildcard_constraints:
     bound=r"[a-z_]+",
     multiplicity=r"[a-z_]+",
     n_models=r"\d+",
+    search=r"[a-z0-9][a-z0-9._-]*",
 
 
 try:

@@ -43,6 +43,7 @@ class Config:
     attacks: Mapping[str, Entry]
     noises: Mapping[str, Entry]
     learners: Mapping[str, Entry]
+    searches: Mapping[str, Entry]
     references: Mapping[str, Entry]
     curves: Mapping[str, Entry]
     external: Mapping[Run, Entry]
@@ -178,6 +179,11 @@ def _contradictions(raw: Entry) -> Iterator[str]:
     for name, reference in raw["references"].items():
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
+    for name, search in raw["searches"].items():
+        for key, table in (("dataset", "datasets"), ("attack", "attacks"), ("learner", "learners")):
+            yield from _undefined(raw, f"searches.{name}.{key}", search[key], table)
+        if raw["attacks"].get(search["attack"], {}).get("kind") == "none":
+            yield f"searches.{name}.attack: {search['attack']!r} has no trigger to be covered"
     for index, experiment in enumerate(raw["experiments"]):
         path = f"experiments[{index}]"
         if experiment["kind"] == "external":

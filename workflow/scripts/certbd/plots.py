@@ -186,6 +186,44 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
         _save(figure, path)
 
 
+def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
+    """Draw certified accuracy over pairs of noise levels: all classes, and the worst class.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        The columns of `schemas.NOISE_SEARCH`. The pair with the best worst class is framed.
+    """
+    best = grid.sort_values(["worst_class", "certified"]).iloc[-1]
+    shares = {"certified": "all classes", "worst_class": "worst class"}
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure, axes = _panels(1, 2, height=3.2)
+        for panel, (column, name) in zip(axes[0], shares.items(), strict=True):
+            table = grid.pivot_table(column, "sigma_train", "sigma_test")
+            image = panel.imshow(
+                table, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto"
+            )
+            for (row, at), share in np.ndenumerate(table.to_numpy()):
+                marked = (table.index[row], table.columns[at]) == (
+                    best["sigma_train"],
+                    best["sigma_test"],
+                )
+                look = {"weight": "bold", "bbox": {"fill": False, "pad": 2}} if marked else {}
+                panel.text(
+                    at, row, f"{math.floor(1000 * share) / 10:.1f}", ha="center", va="center",
+                    fontsize=8, color="black" if share > 0.5 else "white", **look,
+                )  # fmt: skip
+            panel.set(title=name, xlabel="test noise σ_test")
+            panel.set_xticks(range(table.shape[1]), [f"{level:g}" for level in table.columns])
+            panel.set_yticks(range(table.shape[0]), [f"{level:g}" for level in table.index])
+        axes[0][0].set_ylabel("training noise σ_train")
+        figure.colorbar(
+            image, ax=list(axes[0]), label="certified at the attack (share; % in cells)"
+        )
+        figure.suptitle(f"{title}; the best pair is framed", fontsize=9)
+        _save(figure, path)
+
+
 def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(max(6.2, 3.1 * n_columns), height * n_rows + 1.0))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)

@@ -29,6 +29,8 @@ class Purpose(IntEnum):
     UNDEFENDED_WEIGHTS = 12
     UNDEFENDED_BATCHES = 13
     QUERY_ORDERS = 14
+    HOLD_OUT = 20
+    PILOT_TEST_NOISE = 21
 
 
 class TrainingStreams(NamedTuple):

@@ -58,6 +58,13 @@ CERTIFICATES = pa.schema(
     ]
 )
 
+NOISE_SEARCH = pa.schema(
+    [
+        pa.field(name, pa.float64(), nullable=False)
+        for name in ("sigma_train", "sigma_test", "accuracy", "certified", "worst_class")
+    ]
+)
+
 FAULTS = pa.schema(
     [
         pa.field("model", pa.int32(), nullable=False),

@@ -1,0 +1,74 @@
+"""Target noise_search. From: a poison set and an entry of `searches`. To: results/searches/, certified
+accuracy of held-out training inputs over pairs of noise levels. It suggests; the configuration decides.
+"""
+
+SEARCHES = expand(
+    "results/searches/{search}.{kind}",
+    search=CONFIG.searches,
+    kind=["parquet", "svg"],
+)
+
+
+rule search_noise:
+    """Needs a poison set; makes the table of certified accuracy over noise levels."""
+    input:
+        data=lambda w: f"{DATASET}/data.npz".format(**CONFIG.searches[w.search]),
+        poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**CONFIG.searches[w.search]),
+    output:
+        grid="results/searches/{search}.parquet",
+    log:
+        "results/searches/logs/{search}.log",
+    benchmark:
+        "results/searches/benchmarks/{search}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+        gpu=0 if CONFIG.device == "cpu" else 1,
+        device=CONFIG.device,
+    params:
+        settings=lambda w: {
+            "search": CONFIG.searches[w.search],
+            "learner": CONFIG.learners[CONFIG.searches[w.search]["learner"]],
+            "attack_norm": float(
+                CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
+            ),
+        },
+        code=code("search_noise.py"),
+    script:
+        "../scripts/search_noise.py"
+
+
+rule plot_noise_search:
+    """Needs the table of a search; makes its heat map."""
+    input:
+        grid="results/searches/{search}.parquet",
+        poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**CONFIG.searches[w.search]),
+    output:
+        figure=report(
+            "results/searches/{search}.svg",
+            caption="../report/noise_search.rst",
+            category="Noise",
+        ),
+    log:
+        "results/searches/logs/plot_{search}.log",
+    benchmark:
+        "results/searches/benchmarks/plot_{search}.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=lambda w: {
+            "search": w.search,
+            "attack_norm": float(
+                CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
+            ),
+        },
+        code=code("plot_noise_search.py"),
+    script:
+        "../scripts/plot_noise_search.py"

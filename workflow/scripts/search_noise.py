@@ -1,0 +1,27 @@
+"""Try pairs of noise levels for `decoupled` on held-out training inputs."""
+
+from typing import Any
+
+from certbd import ensembles, io, schemas, search
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make the grid of certified accuracy."""
+    settings = smk.params.settings
+    with job_log(smk.log[0]) as log:
+        data = io.read_arrays(smk.input.data, io.DataSplits)
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        device = ensembles.pick_device(smk.resources.device)
+        attack = search.Attack(settings["attack_norm"], len(poisoned.indices))
+        n_classes = len(data.class_names)
+        grid = search.search_noise(
+            poisoned, attack, settings["learner"], n_classes, settings["search"], device
+        )
+        log.info("%s", search.describe(search.best(grid)))
+        origin = io.provenance(settings, smk.params.code)
+        io.write_table(smk.output.grid, grid, schemas.NOISE_SEARCH, origin)
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])
