@@ -352,3 +352,20 @@ def test_initial_weights_are_pytorchs_default_distribution():
         limit = 1 / np.sqrt(64 if name.startswith("hidden") else 400)
         assert stats.kstest(values.ravel(), stats.uniform(-limit, 2 * limit).cdf).pvalue > 1e-3
     assert set(drawn) == {name for name, _ in module.named_parameters()}
+
+
+def test_pretrained_weights_replace_all_but_the_head(images, tmp_path):
+    module = models.build(RESNET, (3, 16, 16), 2)
+    given = models.initial_state(module, rng.generator(5, rng.Purpose.WEIGHTS))
+    io.write_models(tmp_path / "weights.safetensors", given, {})
+    learner = models.with_pretrained(RESNET, str(tmp_path / "weights.safetensors"))
+    slow = learner | {"learning_rate": 1e-9}
+    ensemble = train(images, slow, range(2))
+    for name in ("conv1.weight", "layer3.0.downsample.0.weight"):
+        np.testing.assert_allclose(ensemble[name][1], given[name], atol=1e-6)
+    assert not np.allclose(ensemble["fc.weight"][1], given["fc.weight"])
+    assert models.with_pretrained(RESNET, "") == RESNET
+    given.pop("layer2.1.conv1.weight")
+    io.write_models(tmp_path / "cut.safetensors", given, {})
+    with pytest.raises(io.DataError, match=r"cut.safetensors: layer2.1.conv1.weight must have"):
+        models.with_pretrained(RESNET, str(tmp_path / "cut.safetensors"))

@@ -74,7 +74,11 @@ def outline(name):
         raise WorkflowError(f"datasets.{name}: {error}")
 
 
-OUTLINES = {name: outline(name) for name in sorted({run.dataset for run in RUNS})}
+SEARCHED_DATASETS = {search["dataset"] for search in CONFIG.searches.values()}
+OUTLINES = {
+    name: outline(name)
+    for name in sorted({run.dataset for run in RUNS} | SEARCHED_DATASETS)
+}
 
 
 def attack_slice(run):
@@ -148,6 +152,37 @@ def dataset_slice(name):
     return {key: entry[key] for key in sorted(entry) if key not in ("path", "download")}
 
 
+def pretrained_path(learner):
+    """The file of a learner's pretrained weights, or nothing; it must be there."""
+    name = CONFIG.learners[learner].get("pretrained", "none")
+    if name == "none":
+        return ""
+    path = Path(CONFIG.data_root, name)
+    if not path.is_file():
+        raise WorkflowError(
+            f"learners.{learner}.pretrained: {path} is not a file; set data_root to the folder "
+            "that holds it (--config data_root=FOLDER), the key to a safetensors file with the "
+            "names of torchvision's resnet18, or to none"
+        )
+    return str(path)
+
+
+PRETRAINED = {
+    name: pretrained_path(name)
+    for name in sorted({run.learner for run in RUNS} | {CONFIG.undefended})
+    if name in CONFIG.learners
+}
+
+
+@cache
+def learner_slice(name):
+    """What trains a learner: its entry, and the content of its pretrained weights."""
+    entry = dict(CONFIG.learners[name])
+    if PRETRAINED.get(name):
+        entry["pretrained"] = checksum(PRETRAINED[name])
+    return entry
+
+
 def memory(wildcards):
     """Memory in MB of a job that holds a whole dataset."""
     return 8000 if CONFIG.datasets[wildcards.dataset]["kind"] == "imagenette" else 2000
@@ -196,7 +231,7 @@ def training_slice(wildcards):
     run = run_of(wildcards)
     return {
         "noise": CONFIG.noise_levels(run),
-        "learner": CONFIG.learners[run.learner],
+        "learner": learner_slice(run.learner),
         "seed": run.seed,
     }
 

@@ -49,9 +49,10 @@ rule train_undefended:
         runtime=60,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
+        pretrained=lambda w: PRETRAINED[w.learner],
     params:
         settings=lambda w: {
-            "learner": CONFIG.learners[w.learner],
+            "learner": learner_slice(w.learner),
             "seed": CONFIG.attacks[w.attack]["seed"],
         },
         code=code("train_undefended.py"),

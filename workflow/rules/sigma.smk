@@ -23,10 +23,11 @@ rule optimise_sigma:
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
+        pretrained=lambda w: PRETRAINED[w.learner],
     params:
         settings=lambda w: {
             "noise": CONFIG.noises[w.noise],
-            "learner": CONFIG.learners[w.learner],
+            "learner": learner_slice(w.learner),
             "seed": int(w.seed),
         },
         code=code("optimise_sigma.py"),

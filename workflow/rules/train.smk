@@ -26,6 +26,7 @@ rule train_models:
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
+        pretrained=lambda w: PRETRAINED[w.learner],
     params:
         settings=lambda w: training_slice(w)
         | {

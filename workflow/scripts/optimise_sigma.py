@@ -13,12 +13,13 @@ from certbd.logs import job_log
 def main(smk: Any) -> None:
     """Make ``sigma.parquet``."""
     settings = smk.params.settings
-    learner, seed, start = settings["learner"], settings["seed"], settings["noise"]["sigma"]
+    seed, start = settings["seed"], settings["noise"]["sigma"]
     search = settings["noise"]["search"]
     with job_log(smk.log[0]) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits)
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
         triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
         n_classes = len(data.class_names)
         pilots = ensembles.train(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from certbd import ensembles, io, schemas
+from certbd import ensembles, io, models, schemas
 from certbd.draws import Gaussian
 from certbd.logs import job_log
 from certbd.noise import sigma_of
@@ -19,7 +19,7 @@ def main(smk: Any) -> None:
         ensemble = ensembles.train(
             poisoned,
             Gaussian(sigma),
-            settings["learner"],
+            models.with_pretrained(settings["learner"], smk.resources.pretrained),
             settings["n_classes"],
             settings["seed"],
             range(*settings["models"]),

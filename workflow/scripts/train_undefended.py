@@ -14,11 +14,12 @@ from certbd.votes import vote
 def main(smk: Any) -> None:
     """Make the network and its ``predictions.parquet``."""
     settings = smk.params.settings
-    learner, seed = settings["learner"], settings["seed"]
+    seed = settings["seed"]
     with job_log(smk.log[0]):
         data = io.read_arrays(smk.input.data, io.DataSplits)
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
         triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
         n_classes = len(data.class_names)
         one = range(1)

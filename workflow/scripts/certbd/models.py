@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from certbd.io import DataError
+from certbd.io import DataError, read_models
 
 CLOSED_FORM = ("nearest_class_mean", "ridge")
 
@@ -240,6 +240,29 @@ def _check_images(kind: str, shape: tuple[int, ...]) -> None:
 def one_by_one(module: nn.Module) -> bool:
     """Return whether the models of an ensemble are computed one after the other."""
     return any(isinstance(layer, Conv2d) and not layer.as_product for layer in module.modules())
+
+
+def with_pretrained(learner: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Add the weights of a file, if there is one, to a learner as ``pretrained_state``.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or has not every weight of the network but its head.
+    """
+    if not path:
+        return dict(learner)
+    stored = read_models(path)
+    module = build(learner, (3, 224, 224), 2)
+    state = {}
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if name.startswith("fc.") or name.endswith("num_batches_tracked"):
+            continue
+        if name not in stored or stored[name].shape != tuple(tensor.shape):
+            found = stored[name].shape if name in stored else "nothing"
+            raise DataError(f"{path}: {name} must have shape {tuple(tensor.shape)}; found {found}")
+        state[name] = stored[name].astype(np.float32)
+    return {**learner, "pretrained_state": state}
 
 
 def initial_state(

@@ -75,7 +75,8 @@ def train_networks(
     weight_generators, batch_generators : sequence of Generator
         One for each model.
     """
-    initial = [models.initial_state(module, generator) for generator in weight_generators]
+    given = learner.get("pretrained_state", {})
+    initial = [models.initial_state(module, generator) | given for generator in weight_generators]
     ensemble = {
         name: torch.from_numpy(np.stack([state[name] for state in initial])).to(inputs.device)
         for name in initial[0]
