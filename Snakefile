@@ -2,7 +2,8 @@
 
 The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate.
 `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
-experiments; `snakemake --cores N figures` redraws the figures from cached results.
+experiments; `snakemake --cores N figures` redraws the figures from cached results; the target `reach` tabulates
+what discrete noise can cover at most.
 """
 
 from snakemake.utils import min_version
@@ -24,11 +25,13 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/votes.smk"
 include: "workflow/rules/certify.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/reach.smk"
 
 
 localrules:
     all,
     figures,
+    reach,
 
 
 rule all:

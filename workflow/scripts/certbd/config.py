@@ -21,6 +21,7 @@ NOISE_KEYS = {
     "rab": ("sigma",),
     "cert_ssb": ("sigma",),
     "decoupled": ("sigma_train", "sigma_test"),
+    "discrete": ("beta",),
 }
 NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
 Entry = Mapping[str, Any]
@@ -45,6 +46,7 @@ class Config:
     learners: Mapping[str, Entry]
     references: Mapping[str, Entry]
     curves: Mapping[str, Entry]
+    reach: Entry
     external: Mapping[Run, Entry]
     rows: tuple[tuple[Run, Certification], ...]
 
@@ -52,6 +54,10 @@ class Config:
         """Noise on training and test inputs; None where each input has its own (cert_ssb)."""
         if run.defense == "cert_ssb":
             return None
+        if run.defense == "discrete":
+            noise = self.noises[run.noise]
+            labels = noise.get("beta_labels", noise["beta"])
+            return {"values": noise.get("values", 2), "beta": noise["beta"], "beta_labels": labels}
         train, *test = (float(self.noises[run.noise][key]) for key in NOISE_KEYS[run.defense])
         return {"train": train, "test": test[0] if test else train}
 
@@ -175,6 +181,14 @@ def _contradictions(raw: Entry) -> Iterator[str]:
                 f"noises.{name}.search.bounds: [{low}, {high}] does not hold 1, "
                 "where the search starts"
             )
+        size = noise.get("values", 2)
+        if noise.get("beta", 1) * size <= 1:
+            allowed = f"above 1/{size} (a value drawn anew), below 1"
+            yield f"noises.{name}.beta: {noise['beta']} with values: {size}; allowed: {allowed}"
+    reach = raw["reach"]
+    for beta, size in product(reach["betas"], reach["values"]):
+        if beta * size <= 1:
+            yield f"reach.betas: {beta}; allowed with values: {size}: above 1/{size}, below 1"
     for name, reference in raw["references"].items():
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
@@ -237,6 +251,9 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
         missing = [key for key in NOISE_KEYS[defense] if noise and key not in noise]
         if missing:
             yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
+    learner = raw["learners"].get(experiment["learner"])
+    if defense == "discrete" and learner and learner["kind"] == "nearest_class_mean":
+        yield f"{path}.learner: nearest_class_mean learns under Gaussian noise; allowed: any other"
     n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
     if n_models % chunk_size:
         yield (

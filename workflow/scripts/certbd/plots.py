@@ -20,6 +20,7 @@ COLOURS = {  # Okabe and Ito, readable without colour vision
     "rab": "#0072b2",
     "cert_ssb": "#d55e00",
     "decoupled": "#009e73",
+    "discrete": "#cc79a7",
 }
 SPLIT_COLOURS = {TRAIN: "#4d4d4d", BENIGN: "#56b4e9", TRIGGERED: "#cc79a7"}
 BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
@@ -38,6 +39,7 @@ SPLIT_TITLES = {
 RADIUS_LABELS = {
     "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
     "joint": "norm of any perturbation of training set and test input together (ℓ2)",
+    "l0": "changed coordinates: training features, labels and test features together",
     "paper": "published radius (ℓ2); for cert_ssb after storage-update",
 }
 STYLE = {
@@ -66,7 +68,7 @@ def certified_accuracy(
     ----------
     curves, summary : DataFrame
         Rows of one dataset.
-    certificate : {"trigger", "joint", "paper"}
+    certificate : {"trigger", "joint", "paper", "l0"}
     references : sequence of mapping
         Published points for this dataset and certificate (configuration, ``references``).
     """
@@ -183,6 +185,36 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
             "attack success: share of triggered non-target test inputs predicted as the target",
             fontsize=9,
         )
+        _save(figure, path)
+
+
+def reach(table: pd.DataFrame, path: str | Path) -> None:
+    """Draw reach against the number of models, a panel for each domain size, a line for each beta.
+
+    The axis on the right counts the images of a one-pixel dirty-label backdoor.
+    """
+    sizes, betas = _order(table["values"]), _order(table["beta"])
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(betas)))
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(1, len(sizes), height=3.0)
+        for panel, size in zip(axes[0], sizes, strict=True):
+            part = table[table["values"] == size].pivot_table(
+                index="n_models", columns="beta", values="reach"
+            )
+            for beta, shade in zip(betas, shades, strict=True):
+                panel.plot(part.index, part[beta], color=shade, marker="o", markersize=3.5)
+            panel.set(xscale="log", title=f"{size} values a coordinate")
+            panel.set_yscale("symlog", linthresh=2)
+            panel.set(ylim=(-1, 110), yticks=(ticks := [0, 1, 3, 5, 9, 19, 39, 99]))
+            panel.set_yticklabels(map(str, ticks))
+            panel.minorticks_off()
+        right = axes[0][-1].secondary_yaxis("right")
+        right.set_yticks(ticks, [str((tick - 1) // 2) for tick in ticks])
+        right.set_ylabel("poisoned images, one-pixel (-1: none)")
+        axes[0][0].set_ylabel("changed coordinates covered at most")
+        figure.supxlabel("number N of models, all of one vote", fontsize=9)
+        shown = zip(betas, shades, strict=True)
+        _legend(figure, [(f"β = {beta}", {"color": shade}) for beta, shade in shown])
         _save(figure, path)
 
 
