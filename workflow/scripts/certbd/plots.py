@@ -189,10 +189,7 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
 
 
 def reach(table: pd.DataFrame, path: str | Path) -> None:
-    """Draw reach against the number of models, a panel for each domain size, a line for each beta.
-
-    The axis on the right counts the images of a one-pixel dirty-label backdoor.
-    """
+    """Draw reach against the number of models, a panel a domain size, a line a beta."""
     sizes, betas = _order(table["values"]), _order(table["beta"])
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(betas)))
     with mpl.rc_context(STYLE):
@@ -205,13 +202,12 @@ def reach(table: pd.DataFrame, path: str | Path) -> None:
                 panel.plot(part.index, part[beta], color=shade, marker="o", markersize=3.5)
             panel.set(xscale="log", title=f"{size} values a coordinate")
             panel.set_yscale("symlog", linthresh=2)
-            panel.set(ylim=(-1, 110), yticks=(ticks := [0, 1, 3, 5, 9, 19, 39, 99]))
-            panel.set_yticklabels(map(str, ticks))
+            images = {3: 1, 5: 2, 9: 4, 19: 9, 39: 19, 99: 49}  # r images: 2 r + 1 coordinates
+            ticks = {0: "0", 1: "1"} | {flips: f"{flips} ({r})" for flips, r in images.items()}
+            panel.set_yticks(list(ticks), list(ticks.values()))
+            panel.set_ylim(-1, 110)
             panel.minorticks_off()
-        right = axes[0][-1].secondary_yaxis("right")
-        right.set_yticks(ticks, [str((tick - 1) // 2) for tick in ticks])
-        right.set_ylabel("poisoned images, one-pixel (-1: none)")
-        axes[0][0].set_ylabel("changed coordinates covered at most")
+        axes[0][0].set_ylabel("changed coordinates covered\n(images, one-pixel dirty-label)")
         figure.supxlabel("number N of models, all of one vote", fontsize=9)
         shown = zip(betas, shades, strict=True)
         _legend(figure, [(f"β = {beta}", {"color": shade}) for beta, shade in shown])
