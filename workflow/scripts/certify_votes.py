@@ -4,13 +4,7 @@ from typing import Any
 
 from certbd import certificates, certify, io, rng, schemas
 from certbd.axes import SCORE_BOUNDS, Certification
-from certbd.guarantees import (
-    DiscreteNoise,
-    GaussianTraining,
-    Guarantee,
-    count_changes,
-    domains_of,
-)
+from certbd.guarantees import DiscreteNoise, GaussianTraining, Guarantee
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 from certbd.tally import count_votes
@@ -41,10 +35,16 @@ def main(smk: Any) -> None:
             certification.bound in SCORE_BOUNDS,
         )
         if settings["defense"] == "discrete":
-            guarantee: Guarantee = _discrete(settings, data, poisoned, triggered)
+            guarantee: Guarantee = DiscreteNoise.of(settings["noise"], data, poisoned, triggered)
         else:
             sigma_train = sigma(schemas.TRAIN, len(poisoned.labels))
-            guarantee = _gaussian(settings, poisoned, sigma_train)
+            by_means = settings["learner_kind"] == "nearest_class_mean"
+            guarantee = GaussianTraining(
+                sigma_train,
+                certificates.class_variance(poisoned.labels, sigma_train) if by_means else None,
+                len(poisoned.indices),
+                settings["attack_norm"],
+            )
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         voted = [
             certify.VotedSplit(split, *splits[split], tallies[split], sigma(split, size))
@@ -57,23 +57,6 @@ def main(smk: Any) -> None:
             log.warning("%d models %s, counted in N: %s", len(models), fault, models.tolist())
         io.write_table(smk.output.faults, faults, schemas.FAULTS, origin)
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)
-
-
-def _gaussian(settings: Any, poisoned: io.PoisonedSet, sigma: Any) -> GaussianTraining:
-    by_means = settings["learner_kind"] == "nearest_class_mean"
-    variance = certificates.class_variance(poisoned.labels, sigma) if by_means else None
-    return GaussianTraining(sigma, variance, len(poisoned.indices), settings["attack_norm"])
-
-
-def _discrete(
-    settings: Any, data: io.DataSplits, poisoned: io.PoisonedSet, triggered: io.TriggeredInputs
-) -> DiscreteNoise:
-    size = poisoned.inputs.size + poisoned.inputs[0].size
-    domains = domains_of(settings["noise"], len(poisoned.labels), size, len(data.class_names))
-    if settings["attack_norm"] is None:
-        return DiscreteNoise(domains, None)
-    clean, given = (data.train_inputs, data.train_labels), (poisoned.inputs, poisoned.labels)
-    return DiscreteNoise(domains, count_changes(clean, given, data.test_inputs != triggered.inputs))
 
 
 if "snakemake" in globals():

@@ -55,9 +55,9 @@ class Config:
         if run.defense == "cert_ssb":
             return None
         if run.defense == "discrete":
-            noise = self.noises[run.noise]
-            labels = noise.get("beta_labels", noise["beta"])
-            return {"values": noise.get("values", 2), "beta": noise["beta"], "beta_labels": labels}
+            noise = {"values": 2, **self.noises[run.noise]}
+            kept = {"beta_labels": noise["beta"]} | noise
+            return {key: kept[key] for key in ("values", "beta", "beta_labels")}
         train, *test = (float(self.noises[run.noise][key]) for key in NOISE_KEYS[run.defense])
         return {"train": train, "test": test[0] if test else train}
 
@@ -181,14 +181,9 @@ def _contradictions(raw: Entry) -> Iterator[str]:
                 f"noises.{name}.search.bounds: [{low}, {high}] does not hold 1, "
                 "where the search starts"
             )
-        size = noise.get("values", 2)
-        if noise.get("beta", 1) * size <= 1:
-            allowed = f"above 1/{size} (a value drawn anew), below 1"
-            yield f"noises.{name}.beta: {noise['beta']} with values: {size}; allowed: {allowed}"
-    reach = raw["reach"]
-    for beta, size in product(reach["betas"], reach["values"]):
-        if beta * size <= 1:
-            yield f"reach.betas: {beta}; allowed with values: {size}: above 1/{size}, below 1"
+        yield from _low_betas(f"noises.{name}.beta", noise.get("beta", 1), noise.get("values", 2))
+    for beta, size in product(raw["reach"]["betas"], raw["reach"]["values"]):
+        yield from _low_betas("reach.betas", beta, size)
     for name, reference in raw["references"].items():
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
@@ -204,6 +199,11 @@ def _contradictions(raw: Entry) -> Iterator[str]:
         for noise in experiment["noises"]:
             yield from _undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
+
+
+def _low_betas(path: str, beta: float, size: int) -> Iterator[str]:
+    if beta * size <= 1:
+        yield f"{path}: {beta} with values: {size}; allowed: above 1/{size} (drawn anew), below 1"
 
 
 def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from certbd import certificates, discrete
 from certbd.axes import Certification, alpha_of_certificate
 from certbd.discrete import Domain
 from certbd.domains import kept_share
+from certbd.io import DataSplits, PoisonedSet, TriggeredInputs
 
 Columns = dict[str, NDArray[np.generic] | float | None]
 
@@ -85,6 +86,22 @@ class DiscreteNoise(NamedTuple):
 
     domains: Sequence[Domain]
     changes: NDArray[np.int64] | None
+
+    @classmethod
+    def of(
+        cls,
+        noise: Mapping[str, Any],
+        data: DataSplits,
+        poisoned: PoisonedSet,
+        triggered: TriggeredInputs,
+    ) -> "DiscreteNoise":
+        """Return the guarantee of a run; `noise` is the configuration's ``noise_levels``."""
+        n_features = data.train_inputs.size + data.train_inputs[0].size
+        domains = domains_of(noise, len(data.train_labels), n_features, len(data.class_names))
+        if not len(triggered.inputs):
+            return cls(domains, None)
+        clean, given = data[:2], (poisoned.inputs, poisoned.labels)
+        return cls(domains, count_changes(clean, given, data.test_inputs != triggered.inputs))
 
     def columns(
         self,

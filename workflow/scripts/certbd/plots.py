@@ -36,6 +36,8 @@ SPLIT_TITLES = {
     TRIGGERED: "triggered test inputs\n(target class left out)",
     BENIGN: "benign test inputs\n(all classes)",
 }
+COUNTED = ("l0",)
+"""Certificates whose radius is a whole number."""
 RADIUS_LABELS = {
     "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
     "joint": "norm of any perturbation of training set and test input together (ℓ2)",
@@ -86,6 +88,8 @@ def certified_accuracy(
                 if certificate == "trigger" and attack.attack_norm > 0:
                     _mark_norm(panel, attack.attack_norm)
                 panel.set(ylim=(0, 1.02), xlim=(0, curves["radius"].max()))
+                if certificate in COUNTED:
+                    panel.xaxis.get_major_locator().set_params(integer=True)
             row[0].set_ylabel(f"certified accuracy (share)\n{SPLIT_TITLES[split]}")
         for panel, attack in zip(axes[0], attacks.itertuples(), strict=True):
             unknown = np.isnan(attack.n_poisoned)
@@ -224,9 +228,12 @@ def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, style: str) -> Non
     """Draw the mean over seeds.
 
     On a fine grid as steps: between radii, the value at the next larger one. The paper's grid is
-    coarse: there, its points are marked and joined.
+    coarse: there, its points are marked and joined. A band spans the least and most of the seeds.
     """
-    mean = line.groupby("radius")["certified_accuracy"].mean()
+    seeds = line.groupby("radius")["certified_accuracy"]
+    mean = seeds.mean()
+    if line["seed"].nunique() > 1:
+        panel.fill_between(mean.index, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
     coarse = len(mean) < 20
     shape = {"marker": "o", "markersize": 3.5} if coarse else {"drawstyle": "steps-pre"}
     panel.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, **shape)
