@@ -2,8 +2,8 @@
 
 The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate.
 `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
-experiments; `snakemake --cores N figures` redraws the figures from cached results;
-`snakemake --cores N noise_search` tries noise levels for decoupled (searches).
+experiments; `snakemake --cores N figures` redraws the figures from cached results. Other targets:
+noise_search tries noise levels for decoupled, reach tabulates what discrete noise can cover at most.
 """
 
 from snakemake.utils import min_version
@@ -26,12 +26,14 @@ include: "workflow/rules/votes.smk"
 include: "workflow/rules/certify.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/search.smk"
+include: "workflow/rules/reach.smk"
 
 
 localrules:
     all,
     figures,
     noise_search,
+    reach,
 
 
 rule all:

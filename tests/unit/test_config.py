@@ -20,8 +20,8 @@ def read(change=None):
 def test_the_default_run():
     config = read()
     pairs = {run.dataset for run, _ in config.rows}
-    assert pairs == {"digits01", "digits"}
-    assert {run.defense for run, _ in config.rows} == {"rab", "cert_ssb", "decoupled"}
+    assert pairs == {"digits01", "digits", "digits01-binary"}
+    assert {run.defense for run, _ in config.rows} == {"rab", "cert_ssb", "decoupled", "discrete"}
     assert all(certification.n_models == 1000 for _, certification in config.rows)
 
 
@@ -162,6 +162,31 @@ def test_published_defaults_of_datasets(entry, filled):
         (table(ranges=[0, 1, 2]), r"datasets.mine.ranges: \[0, 1, 2\] is too long"),
         (table(classes=[1, "1"]), "datasets.mine.classes: 1 is named more than once"),
         (dataset(kind="npz", path="x", ranges={"x": [0, 1]}), "ranges: .* is not of type 'array'"),
+        (
+            lambda raw: raw["noises"].update(b={"beta": 0.5}),
+            r"noises.b.beta: 0.5 with values: 2; allowed: above 1/2 \(drawn anew\), below 1",
+        ),
+        (lambda raw: raw["noises"].update(b={"beta": 0.1, "values": 10}), "allowed: above 1/10"),
+        (lambda raw: raw["noises"].update(b={"beta": 1}), "noises.b.beta: 1 is .*below 1"),
+        (
+            lambda raw: raw["noises"].update(b={"beta": 0.9, "values": 1}),
+            "noises.b.values: 1 is less than the minimum of 2; allowed: number K of values",
+        ),
+        (lambda raw: raw.update(reach={"values": [1]}), r"reach.values\[0\]: 1 is less"),
+        (
+            lambda raw: raw.update(reach={"values": [2], "betas": [0.4]}),
+            "reach.betas: 0.4 with values: 2; allowed: above 1/2",
+        ),
+        (
+            lambda raw: raw["experiments"][-1].update(learner="class_mean"),
+            r"experiments\[\d\].learner: nearest_class_mean learns under Gaussian noise",
+        ),
+        (
+            lambda raw: raw["experiments"][0].update(defense="discrete"),
+            r"noises.sigma-0.25: experiments\[0\] with defense discrete needs beta",
+        ),
+        (dataset(kind="digits", binarise=0), "datasets.mine.binarise: 0 is .*threshold"),
+        (dataset(kind="digits", subset={"train": 0}), "datasets.mine.subset.train: 0 is less"),
         (
             lambda raw: raw["noises"]["sigma-0.5"].update(search={"bounds": [2, 4]}),
             r"noises.sigma-0.5.search.bounds: \[2, 4\]",

@@ -96,6 +96,14 @@ def test_batched_mlps_equal_the_plain_loop(poisoned):
     assert_equals_the_plain_loop(poisoned, MLP, range(3, 8))
 
 
+def test_an_offset_is_the_same_as_shifted_inputs(poisoned):
+    shifted = poisoned._replace(inputs=poisoned.inputs - np.float32(0.25))
+    one = train(poisoned, MLP | {"offset": 0.25}, range(2))
+    other = train(shifted, MLP, range(2))
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=1e-3)
+
+
 def test_cnns_equal_the_plain_loop(images):
     assert_equals_the_plain_loop(images, CNN, range(3, 5))
 

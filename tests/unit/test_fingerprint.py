@@ -19,6 +19,7 @@ PLOTS = (
     "plot_sigma_distribution.py",
     "plot_attack_success.py",
     "plot_noise_search.py",
+    "tabulate_reach.py",
 )
 AFTER_VOTES = ("certify_votes.py", "certify_external.py", "make_summary.py", *PLOTS)
 
@@ -80,6 +81,7 @@ def test_stages_after_votes_never_import_torch(script):
 def test_imports_only_point_down():
     floors = [
         *["checks", "axes", "fingerprint", "rng", "schemas", "config", "io", "logs", "noise"],
+        *["domains", "subsets"],
         *["images", "tables", "sources", "datasets", "attacks", "draws", "models", "networks"],
         *["closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
         *[

@@ -190,7 +190,7 @@ def cifar10(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "train_list", made[:-1])
     monkeypatch.setattr(CIFAR10, "test_list", made[-1:])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": meta[1]})
-    monkeypatch.setattr(datasets, "CIFAR10_PER_CLASS", 10)
+    monkeypatch.setattr(datasets, "CIFAR10_PER_CLASS", (10, 2))
     return tmp_path
 
 

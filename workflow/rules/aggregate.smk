@@ -21,8 +21,7 @@ CURVE_FIGURES = list(
         + [
             (run.dataset, certificate)
             for run in RUNS
-            for certificate in ("trigger", "joint", "paper")
-            if certificate != "paper" or run.defense in ("rab", "cert_ssb")
+            for certificate in CURVES_OF[run.defense]
         ]
     )
 )

@@ -12,8 +12,8 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from certbd import attacks, datasets
-from certbd.axes import SCORE_BOUNDS, Certification, Run
+from certbd import attacks, datasets, domains, guarantees
+from certbd.axes import CURVES_OF, SCORE_BOUNDS, Certification, Run
 from certbd.config import ConfigError, read_config
 from certbd.fingerprint import fingerprint
 from certbd.io import DataError
@@ -30,7 +30,7 @@ UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 
 
 wildcard_constraints:
-    defense="rab|cert_ssb|decoupled",
+    defense="rab|cert_ssb|decoupled|discrete",
     dataset=r"[a-z0-9][a-z0-9._-]*",
     attack=r"[a-z0-9][a-z0-9._-]*",
     noise=r"[a-z0-9][a-z0-9._-]*",
@@ -104,6 +104,33 @@ def attack_slice(run):
 
 
 ATTACK_SLICES = {run: attack_slice(run) for run, certification in CONFIG.rows}
+
+
+def check_discrete(run, certification):
+    """Refuse values out of their domain, and noise or numbers of models that certify nothing."""
+    noise, attack = CONFIG.noise_levels(run), CONFIG.attacks[run.attack]
+    dataset, known = CONFIG.datasets[run.dataset], OUTLINES[run.dataset]
+    attacked = attack["kind"] != "none"
+    try:
+        domains.check_dataset(dataset, noise["values"])
+        if attacked:
+            attacks.check_domain(attack, dataset["kind"], noise["values"])
+        guarantees.check_models(
+            guarantees.domains_of(
+                noise, sum(known.training_counts), 1, len(known.classes)
+            ),
+            certification,
+            sum(known.test_counts) * (2 if attacked else 1),
+        )
+    except ValueError as error:
+        raise WorkflowError(
+            f"defense discrete on dataset {run.dataset}, attack {run.attack}, noise {run.noise}: {error}"
+        )
+
+
+for run, certification in CONFIG.rows:
+    if run.defense == "discrete":
+        check_discrete(run, certification)
 
 
 def data_file(run, key):

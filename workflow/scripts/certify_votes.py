@@ -4,7 +4,7 @@ from typing import Any
 
 from certbd import certificates, certify, io, rng, schemas
 from certbd.axes import SCORE_BOUNDS, Certification
-from certbd.guarantees import GaussianTraining
+from certbd.guarantees import DiscreteNoise, GaussianTraining, Guarantee
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 from certbd.tally import count_votes
@@ -34,20 +34,23 @@ def main(smk: Any) -> None:
             len(data.class_names),
             certification.bound in SCORE_BOUNDS,
         )
-        sigma_train = sigma(schemas.TRAIN, len(poisoned.labels))
-        by_means = settings["learner_kind"] == "nearest_class_mean"
-        training = GaussianTraining(
-            sigma_train,
-            certificates.class_variance(poisoned.labels, sigma_train) if by_means else None,
-            len(poisoned.indices),
-            settings["attack_norm"],
-        )
+        if settings["defense"] == "discrete":
+            guarantee: Guarantee = DiscreteNoise.of(settings["noise"], data, poisoned, triggered)
+        else:
+            sigma_train = sigma(schemas.TRAIN, len(poisoned.labels))
+            by_means = settings["learner_kind"] == "nearest_class_mean"
+            guarantee = GaussianTraining(
+                sigma_train,
+                certificates.class_variance(poisoned.labels, sigma_train) if by_means else None,
+                len(poisoned.indices),
+                settings["attack_norm"],
+            )
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         voted = [
             certify.VotedSplit(split, *splits[split], tallies[split], sigma(split, size))
             for split, size in sizes.items()
         ]
-        table = certify.certify_splits(voted, training, certification, settings["defense"], orders)
+        table = certify.certify_splits(voted, guarantee, certification, settings["defense"], orders)
         log.info("%s", certify.describe(table))
         origin = io.provenance(settings, smk.params.code)
         for fault, models in faults.groupby("fault")["model"]:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from certbd import ensembles, io, models, rng, schemas
+from certbd.domains import Replacement
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 from certbd.votes import vote
@@ -28,10 +29,12 @@ def main(smk: Any) -> None:
         splits = {schemas.BENIGN: data.test_inputs, schemas.TRIGGERED: triggered.inputs}
         votes, scores = {}, {}
         for split, inputs in splits.items():
-            sigma = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))
+            noise: Any = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))
+            if settings["noise"] and "beta" in settings["noise"]:
+                noise = Replacement(settings["noise"]["beta"], settings["noise"]["values"])
             generators = rng.generators(settings["seed"], rng.Purpose.TEST_NOISE, indices)
             votes[split], scores[split] = vote(
-                module, ensemble, inputs, sigma, generators, settings["scores"]
+                module, ensemble, inputs, noise, generators, settings["scores"]
             )
         table = _table(votes, indices)
         schema = schemas.VOTES

@@ -1,9 +1,11 @@
 """Train one chunk of smoothed models on noisy copies of the poisoned set."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from certbd import ensembles, io, models, schemas
-from certbd.draws import Gaussian
+from certbd.domains import Replacement
+from certbd.draws import Draw, Gaussian, Replaced
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 
@@ -13,12 +15,9 @@ def main(smk: Any) -> None:
     settings = smk.params.settings
     with job_log(smk.log[0]):
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
-        sigma = sigma_of(
-            schemas.TRAIN, len(poisoned.labels), settings["noise"], smk.input.get("sigma")
-        )
         ensemble = ensembles.train(
             poisoned,
-            Gaussian(sigma),
+            _draw(settings, len(poisoned.labels), smk.input.get("sigma")),
             models.with_pretrained(settings["learner"], smk.resources.pretrained),
             settings["n_classes"],
             settings["seed"],
@@ -27,6 +26,14 @@ def main(smk: Any) -> None:
         )
         stacked = {name: parameter.cpu().numpy() for name, parameter in ensemble.items()}
         io.write_models(smk.output.models, stacked, io.provenance(settings, smk.params.code))
+
+
+def _draw(settings: Mapping[str, Any], n_inputs: int, sigma_file: str | None) -> Draw:
+    noise = settings["noise"]
+    if noise is not None and "beta" in noise:
+        features = Replacement(noise["beta"], noise["values"])
+        return Replaced(features, noise["beta_labels"], settings["n_classes"])
+    return Gaussian(sigma_of(schemas.TRAIN, n_inputs, noise, sigma_file))
 
 
 if "snakemake" in globals():

@@ -4,16 +4,19 @@ Pure functions of arrays and a generator. Sources: Weber et al., arXiv 2003.0890
 published code of Qiao et al., arXiv 2504.21730; ``docs/theory.md``, section 8.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from certbd import domains
 from certbd.io import DataError, PoisonedSet
 
 # Published positions (row, column) by image height and width.
 ONE_PIXEL = {28: [(23, 23)], 32: [(15, 15)], 224: [(112, 112)]}
+CHANNELS = {"cifar10": 3, "imagenette": 3}
 FOUR_PIXEL = {
     28: [(18, 20), (19, 19), (20, 18), (20, 20)],
     32: [(14, 16), (15, 15), (16, 14), (16, 16)],
@@ -45,6 +48,20 @@ def check_fit(kind: str, has_images: bool) -> None:
         raise DataError(
             f"kind: a {kind} trigger needs images, not rows of features; blending fits both"
         )
+
+
+def check_domain(attack: Mapping[str, Any], dataset_kind: str, size: int) -> None:
+    """Raise DataError if a trigger leads out of a domain of `size` values.
+
+    Where the number of channels is not known from the kind of dataset, one is taken.
+    """
+    kind = attack["kind"]
+    if kind == "blending":
+        raise DataError(
+            "kind: blending adds numbers outside any domain; allowed: triggers of pixels"
+        )
+    n_values = CHANNELS.get(dataset_kind, 1) * (1 if kind == "one_pixel" else 4)
+    domains.check_trigger(attack["norm"] / math.sqrt(n_values), size)
 
 
 def make_trigger(

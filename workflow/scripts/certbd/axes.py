@@ -25,6 +25,13 @@ class Certification(NamedTuple):
 
 COVERS_LABELS = ("discrete", "bagging", "statistic")
 """Defences whose certificates hold whatever the attacker did to labels."""
+CURVES_OF = {
+    "rab": ("trigger", "joint", "paper"),
+    "cert_ssb": ("trigger", "joint", "paper"),
+    "decoupled": ("trigger", "joint"),
+    "discrete": ("l0",),
+}
+"""Certificates of each defence that are drawn."""
 SCORE_BOUNDS = ("hoeffding", "kl")
 """Bounds on mean scores; the others are on hard votes."""
 

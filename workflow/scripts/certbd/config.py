@@ -21,6 +21,7 @@ NOISE_KEYS = {
     "rab": ("sigma",),
     "cert_ssb": ("sigma",),
     "decoupled": ("sigma_train", "sigma_test"),
+    "discrete": ("beta",),
 }
 NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
 Entry = Mapping[str, Any]
@@ -46,6 +47,7 @@ class Config:
     searches: Mapping[str, Entry]
     references: Mapping[str, Entry]
     curves: Mapping[str, Entry]
+    reach: Entry
     external: Mapping[Run, Entry]
     rows: tuple[tuple[Run, Certification], ...]
 
@@ -53,6 +55,10 @@ class Config:
         """Noise on training and test inputs; None where each input has its own (cert_ssb)."""
         if run.defense == "cert_ssb":
             return None
+        if run.defense == "discrete":
+            noise = {"values": 2, **self.noises[run.noise]}
+            kept = {"beta_labels": noise["beta"]} | noise
+            return {key: kept[key] for key in ("values", "beta", "beta_labels")}
         train, *test = (float(self.noises[run.noise][key]) for key in NOISE_KEYS[run.defense])
         return {"train": train, "test": test[0] if test else train}
 
@@ -176,6 +182,9 @@ def _contradictions(raw: Entry) -> Iterator[str]:
                 f"noises.{name}.search.bounds: [{low}, {high}] does not hold 1, "
                 "where the search starts"
             )
+        yield from _low_betas(f"noises.{name}.beta", noise.get("beta", 1), noise.get("values", 2))
+    for beta, size in product(raw["reach"]["betas"], raw["reach"]["values"]):
+        yield from _low_betas("reach.betas", beta, size)
     for name, reference in raw["references"].items():
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
@@ -196,6 +205,11 @@ def _contradictions(raw: Entry) -> Iterator[str]:
         for noise in experiment["noises"]:
             yield from _undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
+
+
+def _low_betas(path: str, beta: float, size: int) -> Iterator[str]:
+    if beta * size <= 1:
+        yield f"{path}: {beta} with values: {size}; allowed: above 1/{size} (drawn anew), below 1"
 
 
 def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:
@@ -243,6 +257,9 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
         missing = [key for key in NOISE_KEYS[defense] if noise and key not in noise]
         if missing:
             yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
+    learner = raw["learners"].get(experiment["learner"])
+    if defense == "discrete" and learner and learner["kind"] == "nearest_class_mean":
+        yield f"{path}.learner: nearest_class_mean learns under Gaussian noise; allowed: any other"
     n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
     if n_models % chunk_size:
         yield (

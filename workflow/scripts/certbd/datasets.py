@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import rng, sources
+from certbd import rng, sources, subsets
 from certbd.io import DataError, DataSplits
 from certbd.sources import PUBLISHED_FOLDERS, Part, Rows, Settings, Source
 
 DIGITS_PER_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
-CIFAR10_PER_CLASS = 5000
+CIFAR10_PER_CLASS = (5000, 1000)
 TEST_SHARE = 4
 """One in four inputs of each class is a test input, where training and test come together."""
 
@@ -33,6 +33,8 @@ class Outline(NamedTuple):
     """Names of the classes in label order."""
     training_counts: list[int]
     """Number of training inputs of each label."""
+    test_counts: list[int]
+    """Number of test inputs of each label."""
     files: list[Path]
     """Every file that it is read from."""
     has_images: bool
@@ -57,15 +59,23 @@ def outline(settings: Settings, path: Path) -> Outline:
     kind = settings["kind"]
     if kind == "digits":
         sizes = [DIGITS_PER_CLASS[digit] for digit in settings["classes"]]
-        counts = [size - _test_size(size) for size in sizes]
-        return Outline(sources.class_names(settings["classes"]), counts, [], True)
-    if kind == "cifar10":
+        held = [_test_size(size) for size in sizes]
+        counts = [[size - out for size, out in zip(sizes, held, strict=True)], held]
+        classes, files, has_images = sources.class_names(settings["classes"]), [], True
+    elif kind == "cifar10":
         classes, files = sources.class_names(settings["classes"]), sources.cifar10_files(path)
-        return Outline(classes, [CIFAR10_PER_CLASS] * len(classes), files, True)
-    source = _open(settings, path)
-    (part, training), _ = _split(source)
-    counts = [int((part.labels[training] == name).sum()) for name in source.classes]
-    return Outline(source.classes, counts, source.files, source.has_images)
+        counts, has_images = [[size] * len(classes) for size in CIFAR10_PER_CLASS], True
+    else:
+        source = _open(settings, path)
+        counts = [_count(part.labels[rows], source.classes) for part, rows in _split(source)]
+        classes, files, has_images = source.classes, source.files, source.has_images
+    if "subset" in settings:
+        counts = [
+            subsets.draw_counts(side, settings["subset"], have)
+            for side, have in zip(subsets.SIDES, counts, strict=True)
+        ]
+    training, test = counts
+    return Outline(classes, training, test, files, has_images)
 
 
 def load(settings: Settings, path: Path = Path()) -> DataSplits:
@@ -90,12 +100,22 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
         If a file or a value in it cannot be used; the message names both.
     """
     source = _open(settings, path)
-    (training, training_rows), (test, test_rows) = _split(source)
+    sides = _split(source)
+    if "subset" in settings:
+        sides = [
+            (part, subsets.draw_rows(side, settings["subset"], part.labels, rows, source.classes))
+            for side, (part, rows) in zip(subsets.SIDES, sides, strict=True)
+        ]
+    (training, training_rows), (test, test_rows) = sides
     inputs, test_inputs = training.read(training_rows), test.read(test_rows)
     if test_inputs.shape[1:] != inputs.shape[1:]:
         raise DataError(
             f"{test.place}: test inputs of shape {test_inputs.shape[1:]}; allowed: that of "
             f"training inputs, {inputs.shape[1:]}"
+        )
+    if (threshold := settings.get("binarise")) is not None:
+        inputs, test_inputs = (
+            (values >= threshold).astype(np.float32) for values in (inputs, test_inputs)
         )
     label_of = {name: label for label, name in enumerate(source.classes)}
     labels, test_labels = (
@@ -171,6 +191,10 @@ def _split(source: Source) -> list[tuple[Part, Rows]]:
         return [(first, kept[0]), (last, kept[1])]
     test = np.concatenate([_test_rows(first.labels, name) for name in source.classes])
     return [(first, np.setdiff1d(kept[0], test)), (first, np.sort(test))]
+
+
+def _count(labels: NDArray[np.str_], classes: Sequence[str]) -> list[int]:
+    return [int((labels == name).sum()) for name in classes]
 
 
 def _test_rows(labels: NDArray[np.str_], name: str) -> Rows:

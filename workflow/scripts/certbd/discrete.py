@@ -15,10 +15,10 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from certbd.bounds import clopper_pearson_lower, majority_lower
+from certbd.bounds import clopper_pearson_lower, hoeffding_lower, kl_lower, majority_lower
 from certbd.checks import is_whole, require
 
-Bound = Literal["clopper_pearson", "majority"]
+Bound = Literal["clopper_pearson", "majority", "hoeffding", "kl"]
 CP: Final = "clopper_pearson"
 Noise = tuple[Fraction, Fraction]
 """beta, and theta, the probability of each other value."""
@@ -152,8 +152,8 @@ def unanimous_models(required: float, alpha: float, *, bound: Bound = CP) -> int
         From `required_probability` or `required_probability_mixed`.
     alpha : float
         Error probability in all.
-    bound : {"clopper_pearson", "majority"}
-        Clopper-Pearson is taken at alpha/2.
+    bound : {"clopper_pearson", "majority", "hoeffding", "kl"}
+        All but majority are taken at alpha/2; hoeffding and kl bound a mean score of 1.
 
     Raises
     ------
@@ -268,7 +268,11 @@ def _unanimous(n_models: int, alpha: float, bound: Bound) -> float:
         return float(majority_lower(n_models, n_models, alpha))
     if bound == CP:
         return float(clopper_pearson_lower(n_models, n_models, alpha / 2))
-    raise ValueError(f"bound must be clopper_pearson or majority, not {bound}")
+    if bound == "kl":
+        return float(kl_lower(1.0, n_models, alpha / 2))
+    if bound == "hoeffding":
+        return float(hoeffding_lower(1.0, n_models, alpha / 2))
+    raise ValueError(f"bound must be clopper_pearson, majority, hoeffding or kl, not {bound}")
 
 
 def _noise(beta: float | Fraction, domain_size: int) -> Noise:

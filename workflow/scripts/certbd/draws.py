@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from certbd.domains import Replacement, numbers_of, shifted, shifts
 from certbd.io import PoisonedSet
 
 
@@ -49,6 +50,38 @@ class Gaussian:
         labels = torch.from_numpy(poisoned.labels).to(device)
         copies = draw(poisoned.inputs, self.sigma, generators, device)
         return copies, labels.expand(len(generators), -1)
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Training features and labels kept or replaced, drawn once a model.
+
+    `features` is the noise on features; each of `n_classes` labels is kept with probability
+    `beta_labels`, else another, uniformly (``docs/theory.md``, section 6).
+    """
+
+    features: Replacement
+    beta_labels: float
+    n_classes: int
+
+    def __call__(
+        self,
+        poisoned: PoisonedSet,
+        generators: Sequence[np.random.Generator],
+        device: torch.device,
+    ) -> tuple[Tensor, Tensor]:
+        """Return noisy copies of the inputs and of the labels."""
+        beta, size = self.features
+        numbers = numbers_of(poisoned.inputs, size, "training set")
+        given = poisoned.labels.astype(np.uint16)
+        copies = np.empty((len(generators), *numbers.shape), np.float32)
+        labels = np.empty((len(generators), len(given)), np.int64)
+        for copy, answer, generator in zip(copies, labels, generators, strict=True):
+            copy[:] = shifted(numbers, shifts(generator, numbers.shape, beta, size), size)
+            flips = shifts(generator, given.shape, self.beta_labels, self.n_classes)
+            answer[:] = shifted(given, flips, self.n_classes)
+        copies /= np.float32(size - 1)
+        return torch.from_numpy(copies).to(device), torch.from_numpy(labels).to(device)
 
 
 def _noisy_copies(

@@ -4,14 +4,23 @@ A guarantee knows the training side of a run and the attack that must be covered
 bounds on the probability of the predicted label into columns of `schemas.CERTIFICATES`.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import certificates
+from certbd import certificates, discrete
+from certbd.axes import Certification, alpha_of_certificate
+from certbd.discrete import Domain
+from certbd.domains import kept_share
+from certbd.io import DataSplits, PoisonedSet, TriggeredInputs
 
 Columns = dict[str, NDArray[np.generic] | float | None]
+
+
+MOST_FLIPS = 100
+"""No more changed coordinates are looked for."""
 
 
 class Guarantee(Protocol):
@@ -66,3 +75,85 @@ class GaussianTraining(NamedTuple):
             "radius_trigger_statistic": statistic,
             "covers_attack": None if norm is None else trigger > norm,
         }
+
+
+class DiscreteNoise(NamedTuple):
+    """Noise on features and labels alike, and the changes of an attack. Section 6.
+
+    `changes` is the number of coordinates that the attack changes for each test input (n,), in
+    the training set and that input together; None without an attack.
+    """
+
+    domains: Sequence[Domain]
+    changes: NDArray[np.int64] | None
+
+    @classmethod
+    def of(
+        cls,
+        noise: Mapping[str, Any],
+        data: DataSplits,
+        poisoned: PoisonedSet,
+        triggered: TriggeredInputs,
+    ) -> "DiscreteNoise":
+        """Return the guarantee of a run; `noise` is the configuration's ``noise_levels``."""
+        n_features = data.train_inputs.size + data.train_inputs[0].size
+        domains = domains_of(noise, len(data.train_labels), n_features, len(data.class_names))
+        if not len(triggered.inputs):
+            return cls(domains, None)
+        clean, given = data[:2], (poisoned.inputs, poisoned.labels)
+        return cls(domains, count_changes(clean, given, data.test_inputs != triggered.inputs))
+
+    def columns(
+        self,
+        p_lower: NDArray[np.float64],
+        margin: NDArray[np.float64],  # noqa: ARG002
+        sigma: NDArray[np.float64],  # noqa: ARG002
+    ) -> Columns:
+        """Return the number of changed coordinates that are covered (-1: abstained)."""
+        flips = discrete.certified_flips_mixed(p_lower, self.domains, max_flips=MOST_FLIPS)
+        covered = None if self.changes is None else flips >= self.changes
+        return {"radius_l0": flips, "covers_attack": covered}
+
+
+def domains_of(
+    noise: Mapping[str, Any], n_labels: int, n_features: int, n_classes: int
+) -> list[Domain]:
+    """Return the domains of all features, in training and test inputs, and of the labels.
+
+    `noise` is the configuration's ``noise_levels``. The betas are those of `domains.shifts`.
+    """
+    return [
+        Domain(kept_share(noise["beta"]), noise["values"], n_features),
+        Domain(kept_share(noise["beta_labels"]), n_classes, n_labels),
+    ]
+
+
+def check_models(
+    domains: Sequence[Domain], certification: Certification, n_certificates: int
+) -> None:
+    """Raise ValueError if too few models are planned to cover one change, however they vote."""
+    n_models, bound, *_ = certification
+    alpha = alpha_of_certificate(certification, n_certificates)
+    required = float(discrete.required_probability_mixed(1, domains))
+    needed = discrete.unanimous_models(required, alpha, bound=cast(discrete.Bound, bound))
+    if n_models < needed:
+        raise ValueError(
+            f"n_models: {n_models} models certify not one changed coordinate, even if all agree; "
+            f"needed for this noise and alpha: {needed} or more"
+        )
+
+
+def count_changes(
+    clean: Sequence[NDArray[Any]], poisoned: Sequence[NDArray[Any]], test: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Count the coordinates that an attack changed, for each test input.
+
+    Parameters
+    ----------
+    clean, poisoned : sequences of array
+        Training inputs and labels.
+    test : array (n, ...)
+        Whether a feature of a test input differs from its triggered version.
+    """
+    training = sum(int(np.sum(a != b)) for a, b in zip(clean, poisoned, strict=True))
+    return training + test.reshape(len(test), -1).sum(1)

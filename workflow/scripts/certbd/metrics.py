@@ -30,6 +30,8 @@ CURVES = (
 MODELS = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "n_models", "diverged", "constant",
 )  # fmt: skip
+COUNTED = ("l0",)
+"""Certificates whose radius is a whole number; curves end where nothing is certified."""
 PAPER_RADII = np.arange(0, 2.51, 0.25)
 
 
@@ -103,6 +105,9 @@ def curves(
     """
     radii = {name: np.arange(0, g["stop"] + g["step"] / 2, g["step"]) for name, g in grids.items()}
     radii["paper"] = PAPER_RADII
+    for name in COUNTED:
+        largest = certified[f"radius_{name}"].max() if f"radius_{name}" in certified else np.nan
+        radii |= {name: np.arange(largest + 2.0)} if largest >= 0 else {}
     for split in (BENIGN, TRIGGERED):
         part = split_of(certified, split, row)
         for certificate, grid in radii.items():

@@ -34,16 +34,23 @@ class LinearClassifier(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers: one hidden layer of rectified linear units."""
+    """Two layers: one hidden layer of rectified linear units.
 
-    def __init__(self, n_features: int, hidden: int, n_classes: int) -> None:
+    A constant `offset` is subtracted from the inputs; biases then have less to learn.
+    """
+
+    def __init__(self, n_features: int, hidden: int, n_classes: int, offset: float = 0.0) -> None:
         super().__init__()
+        self.offset = offset
         self.hidden = nn.Linear(n_features, hidden)
         self.output = nn.Linear(hidden, n_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (batch, classes)."""
-        return self.output(self.hidden(inputs.flatten(1)).relu())
+        features = inputs.flatten(1)
+        if self.offset:
+            features = features - self.offset
+        return self.output(self.hidden(features).relu())
 
 
 class Conv2d(nn.Conv2d):
@@ -223,7 +230,7 @@ def build(
             _check_images(kind, input_shape)
             module = CONVOLUTIONAL[kind](input_shape, n_classes)
         else:
-            module = MLP(n_features, learner["hidden"], n_classes)
+            module = MLP(n_features, learner["hidden"], n_classes, learner.get("offset", 0.0))
     for layer in module.modules():
         if isinstance(layer, Conv2d):
             layer.as_product = device_type != "cpu"

@@ -24,14 +24,18 @@ def sigma_of(
     n_inputs : int
         Number of inputs of the split.
     levels : mapping or None
-        Constants ``train`` and ``test``; None where each input has its own.
+        Constants ``train`` and ``test``; None where each input has its own. With ``beta`` the
+        noise is discrete.
     file : str or None
         The ``sigma.parquet`` that holds them then.
 
     Returns
     -------
     array (n_inputs,)
+        NaN for discrete noise.
     """
+    if levels is not None and "beta" in levels:
+        return np.full(n_inputs, np.nan)
     if levels is not None:
         return np.full(n_inputs, levels["train" if split == TRAIN else "test"])
     table = read_table(str(file), SIGMA)

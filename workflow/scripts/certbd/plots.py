@@ -20,6 +20,7 @@ COLOURS = {  # Okabe and Ito, readable without colour vision
     "rab": "#0072b2",
     "cert_ssb": "#d55e00",
     "decoupled": "#009e73",
+    "discrete": "#cc79a7",
 }
 SPLIT_COLOURS = {TRAIN: "#4d4d4d", BENIGN: "#56b4e9", TRIGGERED: "#cc79a7"}
 BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
@@ -35,9 +36,12 @@ SPLIT_TITLES = {
     TRIGGERED: "triggered test inputs\n(target class left out)",
     BENIGN: "benign test inputs\n(all classes)",
 }
+COUNTED = ("l0",)
+"""Certificates whose radius is a whole number."""
 RADIUS_LABELS = {
     "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
     "joint": "norm of any perturbation of training set and test input together (ℓ2)",
+    "l0": "changed coordinates: training features, labels and test features together",
     "paper": "published radius (ℓ2); for cert_ssb after storage-update",
 }
 STYLE = {
@@ -66,7 +70,7 @@ def certified_accuracy(
     ----------
     curves, summary : DataFrame
         Rows of one dataset.
-    certificate : {"trigger", "joint", "paper"}
+    certificate : {"trigger", "joint", "paper", "l0"}
     references : sequence of mapping
         Published points for this dataset and certificate (configuration, ``references``).
     """
@@ -84,6 +88,8 @@ def certified_accuracy(
                 if certificate == "trigger" and attack.attack_norm > 0:
                     _mark_norm(panel, attack.attack_norm)
                 panel.set(ylim=(0, 1.02), xlim=(0, curves["radius"].max()))
+                if certificate in COUNTED:
+                    panel.xaxis.get_major_locator().set_params(integer=True)
             row[0].set_ylabel(f"certified accuracy (share)\n{SPLIT_TITLES[split]}")
         for panel, attack in zip(axes[0], attacks.itertuples(), strict=True):
             unknown = np.isnan(attack.n_poisoned)
@@ -224,6 +230,32 @@ def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
         _save(figure, path)
 
 
+def reach(table: pd.DataFrame, path: str | Path) -> None:
+    """Draw reach against the number of models, a panel a domain size, a line a beta."""
+    sizes, betas = _order(table["values"]), _order(table["beta"])
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(betas)))
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(1, len(sizes), height=3.0)
+        for panel, size in zip(axes[0], sizes, strict=True):
+            part = table[table["values"] == size].pivot_table(
+                index="n_models", columns="beta", values="reach"
+            )
+            for beta, shade in zip(betas, shades, strict=True):
+                panel.plot(part.index, part[beta], color=shade, marker="o", markersize=3.5)
+            panel.set(xscale="log", title=f"{size} values a coordinate")
+            panel.set_yscale("symlog", linthresh=2)
+            images = {3: 1, 5: 2, 9: 4, 19: 9, 39: 19, 99: 49}  # r images: 2 r + 1 coordinates
+            ticks = {0: "0", 1: "1"} | {flips: f"{flips} ({r})" for flips, r in images.items()}
+            panel.set_yticks(list(ticks), list(ticks.values()))
+            panel.set_ylim(-1, 110)
+            panel.minorticks_off()
+        axes[0][0].set_ylabel("changed coordinates covered\n(images, one-pixel dirty-label)")
+        figure.supxlabel("number N of models, all of one vote", fontsize=9)
+        shown = zip(betas, shades, strict=True)
+        _legend(figure, [(f"β = {beta}", {"color": shade}) for beta, shade in shown])
+        _save(figure, path)
+
+
 def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(max(6.2, 3.1 * n_columns), height * n_rows + 1.0))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
@@ -234,9 +266,12 @@ def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, style: str) -> Non
     """Draw the mean over seeds.
 
     On a fine grid as steps: between radii, the value at the next larger one. The paper's grid is
-    coarse: there, its points are marked and joined.
+    coarse: there, its points are marked and joined. A band spans the least and most of the seeds.
     """
-    mean = line.groupby("radius")["certified_accuracy"].mean()
+    seeds = line.groupby("radius")["certified_accuracy"]
+    mean = seeds.mean()
+    if line["seed"].nunique() > 1:
+        panel.fill_between(mean.index, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
     coarse = len(mean) < 20
     shape = {"marker": "o", "markersize": 3.5} if coarse else {"drawstyle": "steps-pre"}
     panel.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, **shape)

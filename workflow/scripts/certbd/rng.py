@@ -29,8 +29,9 @@ class Purpose(IntEnum):
     UNDEFENDED_WEIGHTS = 12
     UNDEFENDED_BATCHES = 13
     QUERY_ORDERS = 14
-    HOLD_OUT = 20
-    PILOT_TEST_NOISE = 21
+    SUBSET = 15
+    HOLD_OUT = 16
+    PILOT_TEST_NOISE = 17
 
 
 class TrainingStreams(NamedTuple):

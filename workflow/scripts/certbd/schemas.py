@@ -44,7 +44,7 @@ CERTIFICATES = pa.schema(
         pa.field("votes", pa.int32(), nullable=False),
         pa.field("p_lower", pa.float64(), nullable=False),
         pa.field("margin", pa.float64(), nullable=False),
-        pa.field("sigma", pa.float64(), nullable=False),
+        pa.field("sigma", pa.float64()),
         pa.field("radius_paper", pa.float64()),
         pa.field("radius_joint", pa.float64()),
         pa.field("radius_trigger", pa.float64()),

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from certbd.domains import Replacement, numbers_of, shifts
 from certbd.logs import progress_bar
 from certbd.models import LinearClassifier
 from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, logits, saved_bytes
@@ -22,20 +23,21 @@ def vote(
     module: nn.Module,
     ensemble: Ensemble,
     inputs: NDArray[np.float32],
-    sigma: float | NDArray[np.float64],
+    noise: float | NDArray[np.float64] | Replacement,
     generators: Sequence[np.random.Generator],
     scored: bool = False,
 ) -> tuple[NDArray[np.int16], NDArray[np.float32] | None]:
     """Let each model vote once on each input, under test noise.
 
     Model k sees ``x + sigma_x u_k`` with one ``u_k ~ N(0, I)`` from its own generator, the same
-    for every input (``docs/theory.md``, section 5).
+    for every input (``docs/theory.md``, section 5). Discrete noise is likewise one shift of a
+    model's own for every input (section 6).
 
     Parameters
     ----------
     inputs : array (n, ...)
-    sigma : float or array (n,)
-        Standard deviation of the test noise; 0 for none.
+    noise : float, array (n,) or Replacement
+        Standard deviation of Gaussian noise, 0 for none; or discrete noise.
     generators : sequence of Generator
         One for each model of the ensemble.
     scored : bool
@@ -50,6 +52,10 @@ def vote(
     """
     device = next(iter(ensemble.values())).device
     clean = torch.from_numpy(inputs).to(device)
+    replacement = noise if isinstance(noise, Replacement) else None
+    if replacement is not None:
+        numbers_of(inputs, replacement.values, "test inputs")
+    sigma = noise if replacement is None else 0.0
     scale = torch.tensor(sigma, dtype=torch.float64, device=device).expand(len(inputs))
     n_inputs, width = _sizes(module, inputs, device)
     pieces = list(zip(clean.split(n_inputs), scale.split(n_inputs), strict=True))
@@ -57,16 +63,30 @@ def vote(
     with progress_bar(len(generators), "voting", "model") as advance:
         for start in range(0, len(generators), width):
             here = slice(start, start + width)
-            noise = [g.standard_normal(inputs.shape[1:], np.float32) for g in generators[here]]
             part = {name: parameter[here] for name, parameter in ensemble.items()}
-            draws = torch.from_numpy(np.stack(noise)).to(device)  # (models, ...)
-            answers = torch.cat([_logits(module, part, *piece, draws) for piece in pieces], 1)
+            draws = _draws(generators[here], inputs.shape[1:], replacement).to(device)
+            answers = torch.cat(
+                [_logits(module, part, *piece, draws, replacement) for piece in pieces], 1
+            )
             diverged = ~answers.isfinite().all(-1)
             votes.append(answers.argmax(-1).masked_fill_(diverged, ABSTAIN).to(torch.int16))
             if scored:
                 scores.append(answers.softmax(-1).masked_fill_(diverged[..., None], 0))
             advance(len(draws))
     return torch.cat(votes).cpu().numpy(), torch.cat(scores).cpu().numpy() if scored else None
+
+
+def _draws(
+    generators: Sequence[np.random.Generator],
+    shape: tuple[int, ...],
+    replacement: Replacement | None,
+) -> Tensor:
+    """Return each model's noise (models, ...): standard normal, or shifts."""
+    if replacement is None:
+        noise = [generator.standard_normal(shape, np.float32) for generator in generators]
+    else:
+        noise = [shifts(g, shape, *replacement).astype(np.float32) for g in generators]
+    return torch.from_numpy(np.stack(noise))
 
 
 def _sizes(module: nn.Module, inputs: NDArray[np.float32], device: torch.device) -> tuple[int, int]:
@@ -83,13 +103,27 @@ def _sizes(module: nn.Module, inputs: NDArray[np.float32], device: torch.device)
 
 
 def _logits(
-    module: nn.Module, ensemble: Ensemble, clean: Tensor, sigma: Tensor, draws: Tensor
+    module: nn.Module,
+    ensemble: Ensemble,
+    clean: Tensor,
+    sigma: Tensor,
+    draws: Tensor,
+    replacement: Replacement | None,
 ) -> Tensor:
-    """Return logits (models, n, classes) on ``clean + sigma * draws``."""
+    """Return logits (models, n, classes) on ``clean + sigma * draws``, or on shifted inputs."""
+    if replacement is not None:
+        return logits(module, ensemble, _shifted(clean, draws[:, None], replacement.values))
     if isinstance(module, LinearClassifier):
         return _linear_logits(ensemble, clean.flatten(1), sigma.float(), draws.flatten(1))
     scale = sigma.reshape(-1, *[1] * (clean.ndim - 1))
     return logits(module, ensemble, clean + (scale * draws[:, None]).float())
+
+
+def _shifted(clean: Tensor, draws: Tensor, size: int) -> Tensor:
+    """Return values of a domain, shifted by `draws` modulo its size."""
+    if size == 2:
+        return (clean - draws).abs_()
+    return ((clean * (size - 1)).round() + draws).remainder_(size).div_(size - 1)
 
 
 def _linear_logits(ensemble: Ensemble, clean: Tensor, sigma: Tensor, draws: Tensor) -> Tensor:

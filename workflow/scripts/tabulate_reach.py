@@ -1,0 +1,32 @@
+"""Tabulate and draw what discrete noise can cover at most."""
+
+from itertools import product
+from typing import Any
+
+import pandas as pd
+
+from certbd import discrete, io, plots
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``reach.csv`` and ``figures/reach.svg``."""
+    settings = smk.params.settings
+    alpha, bound = settings["alpha"], settings["bound"]
+    with job_log(smk.log[0]) as log:
+        rows = []
+        for values, beta, n_models in product(
+            settings["values"], settings["betas"], settings["n_models"]
+        ):
+            reach = discrete.reach(beta, n_models, alpha, domain_size=values, bound=bound)
+            one, four = discrete.poisoned_images(reach, [1, 4]).tolist()
+            rows.append((values, beta, n_models, bound, alpha, reach, one, four))
+        columns = "values beta n_models bound alpha reach images_one_pixel images_four_pixel"
+        table = pd.DataFrame(rows, columns=columns.split())
+        io.write_csv(smk.output.table, table)
+        plots.reach(table, smk.output.figure)
+        log.info("%d rows", len(table))
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])
