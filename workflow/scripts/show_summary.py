@@ -69,8 +69,9 @@ def main() -> None:
     print(
         "\ncertified at the attack: predicted right, with a trigger radius above the attack's norm"
         "\nat its own number of poisoned inputs. Labels that the attacker flipped stay flipped in"
-        "\nwhat is certified; cert_ssb's radii hold for its noise frozen. What this promises and"
-        "\nwhat not: README.md and docs/theory.md."
+        "\nwhat is certified; cert_ssb's radii hold for its noise frozen. discrete counts changed"
+        "\npixels and labels instead of norms. What this promises and what not: README.md and"
+        "\ndocs/theory.md."
         f"\n\nall columns   {path}\ncurves        {path.with_name('curves.csv')}"
         f"\nfigures       {path.parent / 'figures'}\nreport        snakemake --report report.html"
     )
