@@ -18,12 +18,7 @@ EXTERNAL_CURVES = [
 CURVE_FIGURES = list(
     dict.fromkeys(
         EXTERNAL_CURVES
-        + [
-            (run.dataset, certificate)
-            for run in RUNS
-            for certificate in ("trigger", "joint", "paper")
-            if certificate != "paper" or run.defense in ("rab", "cert_ssb")
-        ]
+        + [(run.dataset, certificate) for run in RUNS for certificate in curves_of(run)]
     )
 )
 CURVE_FILES = [

@@ -13,7 +13,7 @@ SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from certbd import attacks, datasets
-from certbd.axes import SCORE_BOUNDS, Certification, Run
+from certbd.axes import CURVES_OF, SCORE_BOUNDS, Certification, Run
 from certbd.config import ConfigError, read_config
 from certbd.fingerprint import fingerprint
 from certbd.io import DataError
@@ -30,7 +30,7 @@ UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 
 
 wildcard_constraints:
-    defense="rab|cert_ssb|decoupled",
+    defense="rab|cert_ssb|decoupled|bagging|statistic",
     dataset=r"[a-z0-9][a-z0-9._-]*",
     attack=r"[a-z0-9][a-z0-9._-]*",
     noise=r"[a-z0-9][a-z0-9._-]*",
@@ -97,6 +97,19 @@ def attack_slice(run):
         "target": entry["target"],
     }
 
+
+def check_draw(run):
+    """Refuse a bagging run whose models would draw more rows than there are."""
+    n_drawn = (CONFIG.noise_levels(run) or {}).get("n_drawn", 0)
+    n_rows = sum(OUTLINES[run.dataset].training_counts)
+    if n_drawn > n_rows:
+        raise WorkflowError(
+            f"noises.{run.noise}.n_drawn: {n_drawn} of {n_rows} training inputs of {run.dataset}"
+        )
+
+
+for run in RUNS:
+    check_draw(run)
 
 ATTACK_SLICES = {run: attack_slice(run) for run, certification in CONFIG.rows}
 
@@ -198,6 +211,20 @@ def training_slice(wildcards):
         "learner": CONFIG.learners[run.learner],
         "seed": run.seed,
     }
+
+
+def learner_outline(name):
+    """What certificates need to know of a learner: its kind and that of its features."""
+    entry = CONFIG.learners[name]
+    return {"kind": entry["kind"], "features": entry.get("features", {}).get("kind")}
+
+
+def curves_of(run):
+    """The certificates of a run for which there are curves; no trigger's without test noise."""
+    levels = {} if run in CONFIG.external else CONFIG.noise_levels(run) or {}
+    return [
+        c for c in CURVES_OF[run.defense] if c != "trigger" or levels.get("test", 1)
+    ]
 
 
 def models_of(chunk):

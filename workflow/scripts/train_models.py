@@ -1,9 +1,10 @@
-"""Train one chunk of smoothed models on noisy copies of the poisoned set."""
+"""Train one chunk of smoothed models, each on a random version of the poisoned set of its own."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from certbd import ensembles, io, schemas
-from certbd.draws import Gaussian
+from certbd import ensembles, features, io, schemas
+from certbd.draws import Bagging, Draw, Gaussian, NoisyStatistic
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 
@@ -13,12 +14,12 @@ def main(smk: Any) -> None:
     settings = smk.params.settings
     with job_log(smk.log[0]):
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
-        sigma = sigma_of(
-            schemas.TRAIN, len(poisoned.labels), settings["noise"], smk.input.get("sigma")
+        poisoned = poisoned._replace(
+            inputs=features.apply(settings["learner"].get("features"), poisoned.inputs)
         )
         ensemble = ensembles.train(
             poisoned,
-            Gaussian(sigma),
+            _draw(settings["noise"], len(poisoned.labels), smk.input.get("sigma")),
             settings["learner"],
             settings["n_classes"],
             settings["seed"],
@@ -27,6 +28,17 @@ def main(smk: Any) -> None:
         )
         stacked = {name: parameter.cpu().numpy() for name, parameter in ensemble.items()}
         io.write_models(smk.output.models, stacked, io.provenance(settings, smk.params.code))
+
+
+def _draw(
+    levels: Mapping[str, float] | None, n_rows: int, file: str | None
+) -> Draw | NoisyStatistic:
+    """Return the randomness on the training side that a noise entry stands for."""
+    if levels and "n_drawn" in levels:
+        return Bagging(int(levels["n_drawn"]))
+    if levels and "sigma_statistic" in levels:
+        return NoisyStatistic(levels["sigma_statistic"])
+    return Gaussian(sigma_of(schemas.TRAIN, n_rows, levels, file))
 
 
 if "snakemake" in globals():

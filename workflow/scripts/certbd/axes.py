@@ -25,6 +25,14 @@ class Certification(NamedTuple):
 
 COVERS_LABELS = ("discrete", "bagging", "statistic")
 """Defences whose certificates hold whatever the attacker did to labels."""
+CURVES_OF = {
+    "rab": ("trigger", "joint", "paper"),
+    "cert_ssb": ("trigger", "joint", "paper"),
+    "decoupled": ("trigger", "joint"),
+    "bagging": ("trigger", "rows"),
+    "statistic": ("trigger", "rows"),
+}
+"""The certificates of each defence for which there are curves."""
 SCORE_BOUNDS = ("hoeffding", "kl")
 """Bounds on mean scores; the others are on hard votes."""
 

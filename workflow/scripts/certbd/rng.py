@@ -29,6 +29,7 @@ class Purpose(IntEnum):
     UNDEFENDED_WEIGHTS = 12
     UNDEFENDED_BATCHES = 13
     QUERY_ORDERS = 14
+    FEATURES = 20
 
 
 class TrainingStreams(NamedTuple):
