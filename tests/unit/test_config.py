@@ -3,7 +3,7 @@ import copy
 import pytest
 import yaml
 
-from certbd.config import ConfigError, read_config
+from certbd.config import NOISE_KEYS, ConfigError, read_config
 from conftest import ROOT
 
 SCHEMA = ROOT / "config" / "schemas" / "config.schema.yaml"
@@ -21,7 +21,7 @@ def test_the_default_run():
     config = read()
     pairs = {run.dataset for run, _ in config.rows}
     assert pairs == {"digits01", "digits", "digits01-binary"}
-    assert {run.defense for run, _ in config.rows} == {"rab", "cert_ssb", "decoupled", "discrete"}
+    assert {run.defense for run, _ in config.rows} == {*NOISE_KEYS}
     assert all(certification.n_models == 1000 for _, certification in config.rows)
 
 
@@ -178,7 +178,9 @@ def test_published_defaults_of_datasets(entry, filled):
             "reach.betas: 0.4 with values: 2; allowed: above 1/2",
         ),
         (
-            lambda raw: raw["experiments"][-1].update(learner="class_mean"),
+            lambda raw: next(
+                entry for entry in raw["experiments"] if entry["defense"] == "discrete"
+            ).update(learner="class_mean"),
             r"experiments\[\d\].learner: nearest_class_mean learns under Gaussian noise",
         ),
         (
@@ -227,3 +229,31 @@ def test_no_two_shipped_configs_define_one_name_differently():
         for table in ("datasets", "attacks", "noises", "learners"):
             for name, entry in raw.get(table, {}).items():
                 assert defined.setdefault((table, name), entry) == entry, (file, table, name)
+
+
+@pytest.mark.parametrize(
+    ("defense", "noise", "learner", "named"),
+    [
+        ("statistic", "s-0.04-test-0.35", "class_mean", "with defense statistic: class_sums"),
+        ("decoupled", "train-1-test-0.4", "dct5_sums", "not for defense decoupled"),
+        ("statistic", "draw-12-test-0.35", "dct5_sums", "needs sigma_statistic"),
+        ("decoupled", "silent", "class_mean", "sigma_test: 0; allowed with defense decoupled"),
+    ],
+)
+def test_what_does_not_fit_a_defence_is_refused(defense, noise, learner, named):
+    def change(raw):
+        raw["noises"]["silent"] = {"sigma_train": 1.0, "sigma_test": 0}
+        raw["experiments"][0] |= {"defense": defense, "noises": [noise], "learner": learner}
+
+    with pytest.raises(ConfigError, match=named):
+        read(change)
+
+
+def test_without_test_noise_rows_alone_are_covered():
+    def change(raw):
+        raw["noises"]["silent"] = {"n_drawn": 12, "sigma_test": 0}
+        raw["experiments"] = [raw["experiments"][0] | {"defense": "bagging", "noises": ["silent"],
+                                                       "learner": "class_mean"}]  # fmt: skip
+
+    config = read(change)
+    assert config.noise_levels(config.rows[0][0]) == {"n_drawn": 12, "test": 0.0}

@@ -18,11 +18,7 @@ EXTERNAL_CURVES = [
 CURVE_FIGURES = list(
     dict.fromkeys(
         EXTERNAL_CURVES
-        + [
-            (run.dataset, certificate)
-            for run in RUNS
-            for certificate in CURVES_OF[run.defense]
-        ]
+        + [(run.dataset, certificate) for run in RUNS for certificate in curves_of(run)]
     )
 )
 CURVE_FILES = [

@@ -30,7 +30,7 @@ UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 
 
 wildcard_constraints:
-    defense="rab|cert_ssb|decoupled|discrete",
+    defense="rab|cert_ssb|decoupled|discrete|bagging|statistic",
     dataset=r"[a-z0-9][a-z0-9._-]*",
     attack=r"[a-z0-9][a-z0-9._-]*",
     noise=r"[a-z0-9][a-z0-9._-]*",
@@ -102,6 +102,19 @@ def attack_slice(run):
         "target": entry["target"],
     }
 
+
+def check_draw(run):
+    """Refuse a bagging run whose models would draw more rows than there are."""
+    n_drawn = (CONFIG.noise_levels(run) or {}).get("n_drawn", 0)
+    n_rows = sum(OUTLINES[run.dataset].training_counts)
+    if n_drawn > n_rows:
+        raise WorkflowError(
+            f"noises.{run.noise}.n_drawn: {n_drawn} of {n_rows} training inputs of {run.dataset}"
+        )
+
+
+for run in RUNS:
+    check_draw(run)
 
 ATTACK_SLICES = {run: attack_slice(run) for run, certification in CONFIG.rows}
 
@@ -261,6 +274,20 @@ def training_slice(wildcards):
         "learner": learner_slice(run.learner),
         "seed": run.seed,
     }
+
+
+def learner_outline(name):
+    """What certificates need to know of a learner: its kind and that of its features."""
+    entry = CONFIG.learners[name]
+    return {"kind": entry["kind"], "features": entry.get("features", {}).get("kind")}
+
+
+def curves_of(run):
+    """The certificates of a run for which there are curves; no trigger's without test noise."""
+    levels = {} if run in CONFIG.external else CONFIG.noise_levels(run) or {}
+    return [
+        c for c in CURVES_OF[run.defense] if c != "trigger" or levels.get("test", 1)
+    ]
 
 
 def models_of(chunk):

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from certbd import ensembles, io, models, rng, schemas
+from certbd import ensembles, features, io, models, rng, schemas
 from certbd.domains import Replacement
 from certbd.logs import job_log
 from certbd.noise import sigma_of
@@ -24,9 +24,15 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         stacked = io.read_models(smk.input.models)
         ensemble = {name: torch.from_numpy(stacked[name]).to(device) for name in stacked}
-        shape, n_classes = data.test_inputs.shape[1:], len(data.class_names)
+        splits = {
+            split: features.apply(settings["learner"].get("features"), inputs)
+            for split, inputs in (
+                (schemas.BENIGN, data.test_inputs),
+                (schemas.TRIGGERED, triggered.inputs),
+            )
+        }
+        shape, n_classes = splits[schemas.BENIGN].shape[1:], len(data.class_names)
         module = models.build(settings["learner"], shape, n_classes, device.type)
-        splits = {schemas.BENIGN: data.test_inputs, schemas.TRIGGERED: triggered.inputs}
         votes, scores = {}, {}
         for split, inputs in splits.items():
             noise: Any = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))

@@ -1,11 +1,11 @@
-"""Train one chunk of smoothed models on noisy copies of the poisoned set."""
+"""Train one chunk of smoothed models, each on a random version of the poisoned set of its own."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from certbd import ensembles, io, models, schemas
+from certbd import ensembles, features, io, models, schemas
 from certbd.domains import Replacement
-from certbd.draws import Draw, Gaussian, Replaced
+from certbd.draws import Bagging, Draw, Gaussian, NoisyStatistic, Replaced
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 
@@ -15,6 +15,9 @@ def main(smk: Any) -> None:
     settings = smk.params.settings
     with job_log(smk.log[0]):
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        poisoned = poisoned._replace(
+            inputs=features.apply(settings["learner"].get("features"), poisoned.inputs)
+        )
         ensemble = ensembles.train(
             poisoned,
             _draw(settings, len(poisoned.labels), smk.input.get("sigma")),
@@ -28,12 +31,19 @@ def main(smk: Any) -> None:
         io.write_models(smk.output.models, stacked, io.provenance(settings, smk.params.code))
 
 
-def _draw(settings: Mapping[str, Any], n_inputs: int, sigma_file: str | None) -> Draw:
-    noise = settings["noise"]
-    if noise is not None and "beta" in noise:
-        features = Replacement(noise["beta"], noise["values"])
-        return Replaced(features, noise["beta_labels"], settings["n_classes"])
-    return Gaussian(sigma_of(schemas.TRAIN, n_inputs, noise, sigma_file))
+def _draw(
+    settings: Mapping[str, Any], n_rows: int, sigma_file: str | None
+) -> Draw | NoisyStatistic:
+    """Return the randomness on the training side that a noise entry stands for."""
+    levels = settings["noise"]
+    if levels and "beta" in levels:
+        replacement = Replacement(levels["beta"], levels["values"])
+        return Replaced(replacement, levels["beta_labels"], settings["n_classes"])
+    if levels and "n_drawn" in levels:
+        return Bagging(int(levels["n_drawn"]))
+    if levels and "sigma_statistic" in levels:
+        return NoisyStatistic(levels["sigma_statistic"])
+    return Gaussian(sigma_of(schemas.TRAIN, n_rows, levels, sigma_file))
 
 
 if "snakemake" in globals():

@@ -30,6 +30,8 @@ CURVES_OF = {
     "cert_ssb": ("trigger", "joint", "paper"),
     "decoupled": ("trigger", "joint"),
     "discrete": ("l0",),
+    "bagging": ("trigger", "rows"),
+    "statistic": ("trigger", "rows"),
 }
 """Certificates of each defence that are drawn."""
 SCORE_BOUNDS = ("hoeffding", "kl")

@@ -16,6 +16,9 @@ from scipy.special import ndtri
 
 from certbd.checks import is_whole, require
 
+QUOTIENT_SLACK = 1e-10
+"""Relative, on products of up to a million quotients."""
+
 
 def margin(p_a: ArrayLike, p_b: ArrayLike) -> NDArray[np.float64]:
     """Return ``M = (ppf(p_a) - ppf(p_b)) / 2``, in units of standard deviations.
@@ -181,6 +184,30 @@ def statistic_radius(
     _check_count(n_poisoned)
     left = _certified(margin) ** 2 - (2 * n_poisoned * size / (rows * noise)) ** 2
     return test * np.sqrt(np.maximum(left, 0))
+
+
+def bagging_rows(p_a: ArrayLike, n_rows: int, n_drawn: int) -> NDArray[np.int32]:
+    """Return the largest number of replaced rows that bagging covers, the test input untouched.
+
+    That is the largest r with ``p_A - (1 - q(r)) > 1/2``, q as in `bagging_radius`; -1 where not
+    even r = 0 holds.
+    """
+    kept = np.arange(n_rows, n_drawn - 1, -1.0)[: n_rows // 2 + 1]  # n - r
+    avoided = np.cumprod((kept - n_drawn) / kept) * (1 - QUOTIENT_SLACK)  # q(1), q(2), ...
+    most = 1.5 - np.asarray(p_a, np.float64)
+    covered = np.searchsorted(-avoided, -most)
+    return np.where(most < 1, covered, -1).astype(np.int32)
+
+
+def statistic_rows(
+    margin: ArrayLike, sigma_statistic: float, n_rows: int, bound: float
+) -> NDArray[np.int32]:
+    """Return the largest number of replaced rows that a noisy bounded statistic covers.
+
+    The largest r with ``2 r B/(n s) < M``, the test input untouched; -1 where M is not positive.
+    """
+    reach = _certified(margin) * (n_rows * sigma_statistic / (2 * bound)) * (1 - QUOTIENT_SLACK)
+    return np.minimum(np.ceil(reach) - 1, n_rows).astype(np.int32)
 
 
 def _radius(margin: ArrayLike, sigma_test: ArrayLike, training: float) -> NDArray[np.float64]:

@@ -22,7 +22,11 @@ NOISE_KEYS = {
     "cert_ssb": ("sigma",),
     "decoupled": ("sigma_train", "sigma_test"),
     "discrete": ("beta",),
+    "bagging": ("n_drawn", "sigma_test"),
+    "statistic": ("sigma_statistic", "sigma_test"),
 }
+ROWS = ("bagging", "statistic")
+"""Defences that cover rows; they take features, and need no noise on the test input."""
 NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
 Entry = Mapping[str, Any]
 
@@ -59,6 +63,9 @@ class Config:
             noise = {"values": 2, **self.noises[run.noise]}
             kept = {"beta_labels": noise["beta"]} | noise
             return {key: kept[key] for key in ("values", "beta", "beta_labels")}
+        if run.defense in ROWS:
+            entry, key = self.noises[run.noise], NOISE_KEYS[run.defense][0]
+            return {key: entry[key], "test": float(entry["sigma_test"])}
         train, *test = (float(self.noises[run.noise][key]) for key in NOISE_KEYS[run.defense])
         return {"train": train, "test": test[0] if test else train}
 
@@ -257,15 +264,27 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
         missing = [key for key in NOISE_KEYS[defense] if noise and key not in noise]
         if missing:
             yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
-    learner = raw["learners"].get(experiment["learner"])
-    if defense == "discrete" and learner and learner["kind"] == "nearest_class_mean":
-        yield f"{path}.learner: nearest_class_mean learns under Gaussian noise; allowed: any other"
+        if defense == "decoupled" and noise and noise.get("sigma_test") == 0:
+            yield f"noises.{name}.sigma_test: 0; allowed with defense decoupled: a number above 0"
+    if learner := raw["learners"].get(experiment["learner"]):
+        yield from _learner_misfits(learner, defense, f"{path}.learner")
     n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
     if n_models % chunk_size:
         yield (
             f"{path}.n_models: {n_models} is not a multiple of chunk_size, which is "
             f"{chunk_size}; change either"
         )
+
+
+def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
+    """Find learners that a defence cannot train."""
+    if defense == "discrete" and learner["kind"] == "nearest_class_mean":
+        yield f"{path}: nearest_class_mean learns under Gaussian noise; allowed: any other"
+    if defense == "statistic" and learner["kind"] != "class_sums":
+        yield f"{path}: kind {learner['kind']}; allowed with defense statistic: class_sums"
+    if defense not in ROWS and (learner["kind"] == "class_sums" or "features" in learner):
+        allowed = " and ".join(ROWS)
+        yield f"{path}: class_sums and features are for {allowed}, not for defense {defense}"
 
 
 def _undefined(raw: Entry, path: str, name: str, table: str) -> Iterator[str]:

@@ -84,6 +84,35 @@ class Replaced:
         return torch.from_numpy(copies).to(device), torch.from_numpy(labels).to(device)
 
 
+@dataclass(frozen=True)
+class Bagging:
+    """`n_drawn` rows, drawn without replacement by each model (``docs/theory.md``, section 7)."""
+
+    n_drawn: int
+
+    def __call__(
+        self,
+        poisoned: PoisonedSet,
+        generators: Sequence[np.random.Generator],
+        device: torch.device,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the rows drawn: the same ones on any device."""
+        n = len(poisoned.labels)
+        rows = np.stack([g.choice(n, self.n_drawn, replace=False) for g in generators])
+        inputs, labels = poisoned.inputs[rows], poisoned.labels[rows]
+        return torch.from_numpy(inputs).to(device), torch.from_numpy(labels).to(device)
+
+
+@dataclass(frozen=True)
+class NoisyStatistic:
+    """No rows at all: models see a bounded statistic of the training set, and Gaussian noise on it.
+
+    `sigma` is the standard deviation on each coordinate (``docs/theory.md``, section 7).
+    """
+
+    sigma: float
+
+
 def _noisy_copies(
     inputs: NDArray[np.float32],
     sigma: float | NDArray[np.float64],

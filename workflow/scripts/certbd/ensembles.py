@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from certbd import closed_form, models, rng
-from certbd.draws import Draw, Gaussian
+from certbd.draws import Bagging, Draw, Gaussian, NoisyStatistic
 from certbd.io import PoisonedSet
 from certbd.logs import LOGGER, progress_bar
 from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, saved_bytes, train_networks
@@ -23,7 +23,7 @@ from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, saved_bytes, tr
 # MKL otherwise picks code by memory alignment, which differs between the models of a block.
 os.environ.setdefault("MKL_CBWR", "AVX2,STRICT")
 
-CLASS_MEAN_WIDTH = 1024
+CLASS_MEAN_WIDTH = SMALL_WIDTH = 1024
 
 
 def pick_device(name: str) -> torch.device:
@@ -36,7 +36,7 @@ def pick_device(name: str) -> torch.device:
 
 def train(
     poisoned: PoisonedSet,
-    draw: Draw,
+    draw: Draw | NoisyStatistic,
     learner: Mapping[str, Any],
     n_classes: int,
     seed: int,
@@ -50,8 +50,8 @@ def train(
     ----------
     poisoned : PoisonedSet
         The training set as given.
-    draw : Draw
-        The defence's randomness on the training side.
+    draw : Draw or NoisyStatistic
+        The defence's randomness on the training side; a statistic is for class sums alone.
     learner : mapping
         An entry of the configuration's ``learners``.
     seed : int
@@ -71,6 +71,8 @@ def train(
     device = device or torch.device("cpu")
     kind, inputs, labels = learner["kind"], poisoned.inputs, poisoned.labels
     module = models.build(learner, inputs.shape[1:], n_classes, device.type)
+    if isinstance(draw, NoisyStatistic):
+        sums = closed_form.class_sums(inputs, labels, n_classes, learner["constant"])
 
     def train_block(block: range) -> Ensemble:
         noise = rng.generators(seed, streams.noise, block)
@@ -78,14 +80,25 @@ def train(
             means = closed_form.noisy_class_means(inputs, labels, draw.sigma, n_classes, noise)
             parameters = closed_form.nearest_class_mean(means)
             return {name: parameter.to(device) for name, parameter in parameters.items()}
+        if isinstance(draw, NoisyStatistic):
+            parameters = closed_form.noisy_class_sums(sums, draw.sigma, learner["constant"], noise)
+            return {name: parameter.to(device) for name, parameter in parameters.items()}
         copies, targets = draw(poisoned, noise, device)
+        if kind == "nearest_class_mean":
+            return closed_form.drawn_class_means(copies, targets, n_classes)
+        if kind == "class_sums":
+            return closed_form.drawn_class_sums(copies, targets, n_classes, learner["constant"])
         if kind == "ridge":
             return closed_form.ridge(copies, targets, n_classes, learner["penalty"])
         weights = rng.generators(seed, streams.weights, block)
         batches = rng.generators(seed, streams.batches, block)
         return train_networks(module, copies, targets, learner, weights, batches)
 
-    width = block_width(module, inputs, learner, device)
+    if isinstance(draw, Bagging | NoisyStatistic):
+        seen = inputs[: draw.n_drawn if isinstance(draw, Bagging) else n_classes]
+        width = max(1, min(SMALL_WIDTH, CACHE_BYTES // seen.nbytes))
+    else:
+        width = block_width(module, inputs, learner, device)
     parts = in_blocks(train_block, indices, width, f"training {kind}")
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 

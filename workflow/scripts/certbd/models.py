@@ -17,11 +17,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from certbd.io import DataError, read_models
 
-CLOSED_FORM = ("nearest_class_mean", "ridge")
+CLOSED_FORM = ("nearest_class_mean", "ridge", "class_sums")
 
 
 class LinearClassifier(nn.Module):
-    """Logits ``x . weight + bias``: nearest class mean and ridge regression."""
+    """Logits ``x . weight + bias``: nearest class mean, ridge regression, class sums."""
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__()

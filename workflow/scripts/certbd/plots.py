@@ -20,7 +20,9 @@ COLOURS = {  # Okabe and Ito, readable without colour vision
     "rab": "#0072b2",
     "cert_ssb": "#d55e00",
     "decoupled": "#009e73",
-    "discrete": "#cc79a7",
+    "discrete": "#882255",
+    "bagging": "#cc79a7",
+    "statistic": "#e69f00",
 }
 SPLIT_COLOURS = {TRAIN: "#4d4d4d", BENIGN: "#56b4e9", TRIGGERED: "#cc79a7"}
 BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
@@ -42,6 +44,7 @@ RADIUS_LABELS = {
     "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
     "joint": "norm of any perturbation of training set and test input together (ℓ2)",
     "l0": "changed coordinates: training features, labels and test features together",
+    "rows": "training rows replaced, inputs and labels (test input untouched)",
     "paper": "published radius (ℓ2); for cert_ssb after storage-update",
 }
 STYLE = {
@@ -70,13 +73,13 @@ def certified_accuracy(
     ----------
     curves, summary : DataFrame
         Rows of one dataset.
-    certificate : {"trigger", "joint", "paper", "l0"}
+    certificate : {"trigger", "joint", "paper", "l0", "rows"}
     references : sequence of mapping
         Published points for this dataset and certificate (configuration, ``references``).
     """
     curves = curves[curves["certificate"] == certificate]
     splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
-    attacks = summary.drop_duplicates("attack")
+    attacks = summary[summary["attack"].isin(curves["attack"])].drop_duplicates("attack")
     methods = _methods(curves)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(len(splits), len(attacks))

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     SUBSET = 15
     HOLD_OUT = 16
     PILOT_TEST_NOISE = 17
+    FEATURES = 20
 
 
 class TrainingStreams(NamedTuple):

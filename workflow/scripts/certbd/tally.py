@@ -69,16 +69,16 @@ def count_votes(
         if twice := sorted(models & voted):
             raise DataError(f"{file}: model {twice[0]} has voted in another file already")
         voted |= models
-        row = votes["split"].map(offsets).to_numpy(np.int64) + votes["sample"].to_numpy(np.int64)
-        pairs = votes["model"].to_numpy(np.int64) * n_inputs + row
-        if len(votes) != len(models) * n_inputs or len(np.unique(pairs)) != len(votes):
+        row = _by_split(votes, offsets).astype(np.int64) + votes["sample"].to_numpy()
+        if len(votes) != len(models) * n_inputs or not _all_differ(votes["model"], row, n_inputs):
             raise DataError(
                 f"{file}: {len(votes)} votes; needed: one of each of its {len(models)} models "
                 f"on each of {n_inputs} test inputs"
             )
         vote = votes["vote"].to_numpy(np.int64)
         cast = vote != ABSTAIN
-        np.add.at(counts, (row[cast], vote[cast]), 1)
+        each = np.bincount(row[cast] * n_classes + vote[cast], minlength=counts.size)
+        counts += each.reshape(counts.shape)
         if sums is not None:
             np.add.at(sums, row[cast], _scores(file, votes)[cast])
         faults.append(_faults(votes[row < next(iter(sizes.values()))]))
@@ -91,6 +91,21 @@ def count_votes(
         for split, part in parts.items()
     }
     return Count(tallies, pd.concat(faults).sort_values("model", ignore_index=True))
+
+
+def _by_split(votes: pd.DataFrame, values: Mapping[str, int]) -> NDArray[np.float64]:
+    """Return the value of each vote's split, NaN for a split without one."""
+    splits = votes["split"].cat
+    named = np.array([values.get(name, np.nan) for name in splits.categories])
+    return named[splits.codes]
+
+
+def _all_differ(models: pd.Series, row: NDArray[np.int64], n_inputs: int) -> bool:
+    """Return whether no two votes are of one model on one input."""
+    number, names = pd.factorize(models)
+    seen = np.zeros(len(names) * n_inputs, bool)
+    seen[number * n_inputs + row] = True
+    return bool(seen.sum() == len(row))
 
 
 def _faults(votes: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +132,7 @@ def _scores(file: str | Path, votes: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _check(file: str | Path, votes: pd.DataFrame, sizes: Mapping[str, int], n_classes: int) -> None:
-    size = votes["split"].map(sizes).to_numpy(np.float64)
+    size = _by_split(votes, sizes)
     sample, vote = votes["sample"].to_numpy(), votes["vote"].to_numpy()
     wrong = ~((sample >= 0) & (sample < size) & (vote >= ABSTAIN) & (vote < n_classes))
     if wrong.any():

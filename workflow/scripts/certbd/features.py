@@ -1,0 +1,116 @@
+"""Feature maps that are fixed before the data are seen: nothing of them is fitted.
+
+Each is scaled to a Lipschitz constant of at most 1, so a trigger of norm tau moves a test input's
+features by at most tau, and noise on the features certifies as noise on the input does
+(``docs/theory.md``, section 7). Every constant comes from the configuration.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize, pad
+
+from certbd import rng
+from certbd.io import DataError
+
+ROWS = 2000
+"""Inputs whose features are computed together."""
+SLACK = 1 + 1e-5
+"""Relative, on Lipschitz constants, which are computed in float64 and used in float32."""
+
+Entry = Mapping[str, Any]
+
+
+def apply(entry: Entry | None, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the features of inputs (n, ...) as (n, features); without an entry the inputs.
+
+    Parameters
+    ----------
+    entry : mapping or None
+        ``features`` of one of the configuration's ``learners``.
+
+    Raises
+    ------
+    DataError
+        If inputs of this shape do not fit the map.
+    """
+    if entry is None:
+        return inputs
+    matrices = _matrices(entry, inputs.shape[1:])
+    parts = [
+        _features(entry, torch.from_numpy(inputs[start : start + ROWS]), matrices)
+        for start in range(0, max(1, len(inputs)), ROWS)
+    ]
+    return torch.cat(parts).numpy()
+
+
+def _matrices(entry: Entry, shape: tuple[int, ...]) -> list[Tensor]:
+    """Return what a map multiplies with, scaled to a Lipschitz constant of at most 1."""
+    kind = entry["kind"]
+    if kind in ("dct", "random_conv") and len(shape) != 3:
+        raise DataError(f"features of kind {kind} need images, not inputs of shape {shape}")
+    if kind == "pixels":
+        return []
+    if kind == "dct":
+        if entry["size"] > min(shape[1:]):
+            raise DataError(f"features of kind dct: size {entry['size']} of inputs {shape}")
+        return [_tensor(_cosines(entry["size"], side) / SLACK) for side in shape[1:]]
+    if entry["pool"] > min(shape[1:]):
+        raise DataError(f"features of kind random_conv: pool {entry['pool']} of inputs {shape}")
+    generator = rng.generator(entry["seed"], rng.Purpose.FEATURES)
+    kernels = generator.standard_normal((entry["filters"], shape[0], *[entry["width"]] * 2))
+    kernels -= kernels.mean((1, 2, 3), keepdims=True)
+    return [_tensor(kernels / (SLACK * convolution_norm(kernels, shape[1:])))]
+
+
+def _features(entry: Entry, inputs: Tensor, matrices: list[Tensor]) -> Tensor:
+    """Return features (n, features), on a sphere if the entry has its radius.
+
+    Points at least c from the origin come no further apart when scaled to norm c.
+    """
+    features = _map(entry, inputs, matrices).flatten(1)
+    if (radius := entry.get("sphere")) is None:
+        return features
+    return radius * normalize(pad(features, (0, 1), value=radius), dim=-1)
+
+
+def _map(entry: Entry, inputs: Tensor, matrices: list[Tensor]) -> Tensor:
+    kind = entry["kind"]
+    if kind == "pixels":
+        return inputs - entry["pixel_mean"]
+    if kind == "dct":
+        rows, columns = matrices
+        return rows @ (inputs - entry["pixel_mean"]) @ columns.T
+    (kernels,) = matrices
+    filtered = torch.nn.functional.conv2d(inputs, kernels, padding=entry["width"] // 2).relu()
+    pool = entry["pool"]  # a mean of pool^2 values divides norms by pool
+    return pool * torch.nn.functional.avg_pool2d(filtered, pool)
+
+
+def _cosines(size: int, side: int) -> NDArray[np.float64]:
+    """Return the `size` lowest rows of the orthonormal cosine transform (type II) of `side`."""
+    frequency, place = np.arange(size)[:, None], np.arange(side)
+    rows = np.cos(np.pi * frequency * (2 * place + 1) / (2 * side)) * math.sqrt(2 / side)
+    rows[0] /= math.sqrt(2)
+    return rows
+
+
+def convolution_norm(kernels: NDArray[np.float64], sides: tuple[int, ...]) -> float:
+    """Return the norm of a convolution with zero padding of images, or a little more.
+
+    It is part of a circular convolution of the padded images, whose norm is the largest singular
+    value of its transfer matrices (filters, channels) over all frequencies (Sedghi et al., arXiv
+    1805.10408).
+    """
+    padded = [side + 2 * (kernels.shape[-1] // 2) for side in sides]
+    transfer = np.fft.fft2(kernels, padded).transpose(2, 3, 0, 1)
+    return float(np.linalg.norm(transfer, 2, axis=(2, 3)).max())
+
+
+def _tensor(array: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))
