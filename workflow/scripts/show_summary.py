@@ -69,7 +69,7 @@ def main() -> None:
     print(
         "\ncertified at the attack: predicted right, with a trigger radius above the attack's norm"
         "\nat its own number of poisoned inputs. Labels that the attacker flipped stay flipped in"
-        "\nwhat is certified, except where covers_labels is True; cert_ssb's radii hold for its noise frozen. What this promises and"
+        "\nwhat is certified; cert_ssb's radii hold for its noise frozen. What this promises and"
         "\nwhat not: README.md and docs/theory.md."
         f"\n\nall columns   {path}\ncurves        {path.with_name('curves.csv')}"
         f"\nfigures       {path.parent / 'figures'}\nreport        snakemake --report report.html"
