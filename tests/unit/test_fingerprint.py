@@ -8,7 +8,12 @@ from conftest import ROOT
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 TRAINING = ("train_models.py", "collect_votes.py", "optimise_sigma.py", "train_undefended.py")
-PLOTS = ("plot_certified_accuracy.py", "plot_sigma_distribution.py", "plot_attack_success.py")
+PLOTS = (
+    "plot_certified_accuracy.py",
+    "plot_sigma_distribution.py",
+    "plot_attack_success.py",
+    "tabulate_reach.py",
+)
 AFTER_VOTES = ("certify_votes.py", "certify_external.py", "make_summary.py", *PLOTS)
 
 
