@@ -68,9 +68,9 @@ def main() -> None:
     print(f"\nmodels that diverged: {failed.iloc[0]}; that predict one class: {failed.iloc[1]}")
     print(
         "\ncertified at the attack: predicted right, with a trigger radius above the attack's norm"
-        "\nat its own number of poisoned inputs. Flipped labels stay"
-        "\nflipped in what rab, cert_ssb and decoupled certify; cert_ssb's radii hold for its noise frozen. discrete counts changed"
-        "\npixels and labels instead of norms. What this promises and what not: README.md and"
+        "\nat its own number of poisoned inputs; discrete counts changed pixels and labels."
+        "\nFlipped labels stay flipped in what rab, cert_ssb and decoupled certify; the radii of"
+        "\ncert_ssb hold for its noise frozen. What this promises and what not: README.md and"
         "\ndocs/theory.md."
         f"\n\nall columns   {path}\ncurves        {path.with_name('curves.csv')}"
         f"\nfigures       {path.parent / 'figures'}\nreport        snakemake --report report.html"
