@@ -3,7 +3,8 @@ import copy
 import pytest
 import yaml
 
-from certbd.config import NOISE_KEYS, ConfigError, read_config
+from certbd.config import ConfigError, read_config
+from certbd.contradictions import NOISE_KEYS
 from conftest import ROOT
 
 SCHEMA = ROOT / "config" / "schemas" / "config.schema.yaml"

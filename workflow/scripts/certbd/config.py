@@ -16,19 +16,7 @@ import jsonschema
 import yaml
 
 from certbd.axes import Certification, Run
-
-NOISE_KEYS = {
-    "rab": ("sigma",),
-    "cert_ssb": ("sigma",),
-    "decoupled": ("sigma_train", "sigma_test"),
-    "discrete": ("beta",),
-    "bagging": ("n_drawn", "sigma_test"),
-    "statistic": ("sigma_statistic", "sigma_test"),
-}
-ROWS = ("bagging", "statistic")
-"""Defences that cover rows; they take features, and need no noise on the test input."""
-NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
-Entry = Mapping[str, Any]
+from certbd.contradictions import NOISE_KEYS, ROWS, Entry, contradictions, external_run
 
 
 class ConfigError(ValueError):
@@ -87,10 +75,10 @@ def read_config(raw: Mapping[str, Any], schema_file: Path) -> Config:
     schema = yaml.safe_load(schema_file.read_text())
     settings = _plain(raw)
     _refuse(_schema_mistakes(settings, schema))
-    _refuse(_contradictions(settings))
+    _refuse(contradictions(settings))
     experiments = settings.pop("experiments")
     rows = tuple(row for experiment in experiments for row in _rows(experiment))
-    external = {_external_run(e): e for e in experiments if e["kind"] == "external"}
+    external = {external_run(e): e for e in experiments if e["kind"] == "external"}
     repeated = {row for row in rows if rows.count(row) > 1}
     _refuse(f"experiments: {_describe(row)} is listed more than once" for row in repeated)
     return Config(**settings, external=external, rows=rows)
@@ -173,126 +161,6 @@ def _join(path: str, part: str | int) -> str:
     return f"{path}.{part}" if path else str(part)
 
 
-def _contradictions(raw: Entry) -> Iterator[str]:
-    """Find what a schema cannot say: names not defined, settings that do not fit each other."""
-    yield from _undefined(raw, "undefended", raw["undefended"], "learners")
-    network = raw["learners"].get(raw["undefended"])
-    if network and network["kind"] not in NETWORKS:
-        kinds = ", ".join(NETWORKS)
-        yield f"undefended: {raw['undefended']!r} is not a network; allowed kinds: {kinds}"
-    for name, entry in raw["datasets"].items():
-        yield from _dataset_contradictions(entry, f"datasets.{name}")
-    for name, noise in raw["noises"].items():
-        low, high = noise["search"]["bounds"]
-        if not low <= 1 <= high:
-            yield (
-                f"noises.{name}.search.bounds: [{low}, {high}] does not hold 1, "
-                "where the search starts"
-            )
-        yield from _low_betas(f"noises.{name}.beta", noise.get("beta", 1), noise.get("values", 2))
-    for beta, size in product(raw["reach"]["betas"], raw["reach"]["values"]):
-        yield from _low_betas("reach.betas", beta, size)
-    for name, reference in raw["references"].items():
-        if len(reference["radii"]) != len(reference["certified_accuracy"]):
-            yield f"references.{name}: radii and certified_accuracy must be of one length"
-    for name, search in raw["searches"].items():
-        for key, table in (("dataset", "datasets"), ("attack", "attacks"), ("learner", "learners")):
-            yield from _undefined(raw, f"searches.{name}.{key}", search[key], table)
-        if raw["attacks"].get(search["attack"], {}).get("kind") == "none":
-            yield f"searches.{name}.attack: {search['attack']!r} has no trigger to be covered"
-    for index, experiment in enumerate(raw["experiments"]):
-        path = f"experiments[{index}]"
-        if experiment["kind"] == "external":
-            yield from _external_contradictions(raw["experiments"][:index], experiment, path)
-            continue
-        yield from _undefined(raw, f"{path}.dataset", experiment["dataset"], "datasets")
-        yield from _undefined(raw, f"{path}.learner", experiment["learner"], "learners")
-        for attack in experiment["attacks"]:
-            yield from _undefined(raw, f"{path}.attacks", attack, "attacks")
-        for noise in experiment["noises"]:
-            yield from _undefined(raw, f"{path}.noises", noise, "noises")
-        yield from _misfits(raw, experiment, path)
-
-
-def _low_betas(path: str, beta: float, size: int) -> Iterator[str]:
-    if beta * size <= 1:
-        yield f"{path}: {beta} with values: {size}; allowed: above 1/{size} (drawn anew), below 1"
-
-
-def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:
-    """Find ranges without extent, a label column by the wrong kind of name, classes named twice."""
-    ranges = entry.get("ranges", [0, 1])
-    pairs = ranges.items() if isinstance(ranges, dict) else [(None, ranges)]
-    for column, (low, high) in pairs:
-        if not low < high:
-            key = f"{path}.ranges" if column is None else f"{path}.ranges.{column}"
-            yield f"{key}: [{low}, {high}]; allowed: low below high"
-    column = entry.get("label_column")
-    if column is not None and isinstance(column, str) != entry["header"]:
-        allowed = "the column's name" if entry["header"] else "its number from 0"
-        yield (
-            f"{path}.label_column: {column!r}; allowed with header {str(entry['header']).lower()}: "
-            f"{allowed}"
-        )
-    classes = [str(name) for name in entry.get("classes", [])]
-    if repeated := sorted({name for name in classes if classes.count(name) > 1}):
-        yield f"{path}.classes: {repeated[0]} is named more than once"
-
-
-def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str) -> Iterator[str]:
-    """Find external experiments of one name that certify different votes."""
-    run, unlike = _external_run(experiment), {"certify", "n_models"}
-    for other in earlier:
-        if other["kind"] == "external" and _external_run(other) == run:
-            keys = {*experiment, *other} - unlike
-            keys = {key for key in keys if experiment.get(key) != other.get(key)}
-            if keys:
-                yield (
-                    f"{path}: same dataset, attack, noise, learner and seed as another external "
-                    f"experiment, but other {', '.join(sorted(keys))}; name one differently"
-                )
-    attack = experiment.get("attack")
-    if attack and attack["target"] >= experiment["n_classes"]:
-        yield f"{path}.attack.target: {attack['target']} is not a label; allowed: below n_classes"
-
-
-def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
-    """Find noises that are not of the defence's kind, and a size that chunks do not fill."""
-    defense = experiment["defense"]
-    for name in experiment["noises"]:
-        noise = raw["noises"].get(name)
-        missing = [key for key in NOISE_KEYS[defense] if noise and key not in noise]
-        if missing:
-            yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
-        if defense == "decoupled" and noise and noise.get("sigma_test") == 0:
-            yield f"noises.{name}.sigma_test: 0; allowed with defense decoupled: a number above 0"
-    if learner := raw["learners"].get(experiment["learner"]):
-        yield from _learner_misfits(learner, defense, f"{path}.learner")
-    n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
-    if n_models % chunk_size:
-        yield (
-            f"{path}.n_models: {n_models} is not a multiple of chunk_size, which is "
-            f"{chunk_size}; change either"
-        )
-
-
-def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
-    """Find learners that a defence cannot train."""
-    if defense == "discrete" and learner["kind"] == "nearest_class_mean":
-        yield f"{path}: nearest_class_mean learns under Gaussian noise; allowed: any other"
-    if defense == "statistic" and learner["kind"] != "class_sums":
-        yield f"{path}: kind {learner['kind']}; allowed with defense statistic: class_sums"
-    if defense not in ROWS and (learner["kind"] == "class_sums" or "features" in learner):
-        allowed = " and ".join(ROWS)
-        yield f"{path}: class_sums and features are for {allowed}, not for defense {defense}"
-
-
-def _undefined(raw: Entry, path: str, name: str, table: str) -> Iterator[str]:
-    if name not in raw[table]:
-        defined = ", ".join(sorted(raw[table]))
-        yield f"{path}: {name!r} is not defined under {table}; defined: {defined}"
-
-
 def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
     certify = experiment["certify"]
     certification = Certification(
@@ -302,7 +170,7 @@ def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
         certify["multiplicity"],
     )
     if experiment["kind"] == "external":
-        yield _external_run(experiment), certification
+        yield external_run(experiment), certification
         return
     for attack, noise in product(experiment["attacks"], experiment["noises"]):
         run = Run(
@@ -314,18 +182,6 @@ def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
             int(experiment["seed"]),
         )
         yield run, certification
-
-
-def _external_run(experiment: Entry) -> Run:
-    attack = experiment.get("attack", {"name": "none"})["name"]
-    return Run(
-        experiment["dataset"],
-        attack,
-        "external",
-        experiment["noise"],
-        experiment["learner"],
-        int(experiment["seed"]),
-    )
 
 
 def _describe(row: tuple[Run, Certification]) -> str:

@@ -205,7 +205,7 @@ def build(
     n_classes: int,
     device_type: str = "cpu",
 ) -> nn.Module:
-    """Return a module without parameter storage (on the meta device), in evaluation mode.
+    """Return a module without storage (on the meta device), in evaluation mode.
 
     Parameters
     ----------
@@ -240,8 +240,8 @@ def build(
 def _check_images(kind: str, shape: tuple[int, ...]) -> None:
     smallest = 16 if kind == "cnn" else 1
     if len(shape) != 3 or min(shape[1:]) < smallest:
-        size = f" of {smallest} x {smallest} pixels or more" if smallest > 1 else ""
-        raise DataError(f"a learner of kind {kind} needs images{size}, not inputs of shape {shape}")
+        least = f"{smallest} x {smallest} pixels or more"
+        raise DataError(f"a learner of kind {kind} needs images of {least}, not shape {shape}")
 
 
 def one_by_one(module: nn.Module) -> bool:
@@ -296,8 +296,7 @@ def initial_state(
                     unit = generator.random(shape, dtype=np.float32)
                     state[f"{name}.{part}"] = (2 * unit - 1) * bound
         elif isinstance(layer, nn.BatchNorm2d):
-            for part in ("weight", "running_var"):
-                state[f"{name}.{part}"] = np.ones(layer.num_features, np.float32)
-            for part in ("bias", "running_mean"):
-                state[f"{name}.{part}"] = np.zeros(layer.num_features, np.float32)
+            for part in ("weight", "bias", "running_mean", "running_var"):
+                value = float(part in ("weight", "running_var"))
+                state[f"{name}.{part}"] = np.full(layer.num_features, value, np.float32)
     return state
