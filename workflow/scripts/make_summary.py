@@ -14,6 +14,7 @@ def main(smk: Any) -> None:
     with job_log(smk.log[0]) as log:
         rows: list[dict[str, Any]] = []
         points: list[dict[str, Any]] = []
+        lines: set[tuple[Any, ...]] = set()
         for row, certificates in zip(settings["rows"], smk.input.certificates, strict=True):
             certified = io.read_table(certificates, schemas.CERTIFICATES)
             undefended = None
@@ -21,7 +22,10 @@ def main(smk: Any) -> None:
                 path = smk.input.undefended[row["undefended"]]
                 undefended = io.read_table(path, schemas.PREDICTIONS)
             rows.append(metrics.summarise(row, certified, undefended))
-            points.extend(metrics.curves(row, certified, settings["grids"]))
+            line = tuple(row[axis] for axis in metrics.LINE)
+            if line not in lines:  # of several N or multiplicities, the one listed first
+                points.extend(metrics.curves(row, certified, settings["grids"]))
+            lines.add(line)
         summary = pd.DataFrame(rows, columns=metrics.SUMMARY)
         summary = summary.astype(dict.fromkeys(metrics.COUNTS, "Int64"))
         io.write_csv(smk.output.summary, summary)

@@ -27,6 +27,8 @@ CURVES = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "split", "certificate", "bound",
     "radius", "certified_accuracy", "certified_rate",
 )  # fmt: skip
+LINE = ("dataset", "attack", "defense", "noise", "learner", "seed", "bound")
+"""What tells the lines of ``curves.csv`` apart."""
 MODELS = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "n_models", "diverged", "constant",
 )  # fmt: skip
