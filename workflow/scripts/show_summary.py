@@ -65,7 +65,10 @@ def main() -> None:
     path = Path(sys.argv[1])
     print(show(pd.read_csv(path)))
     failed = pd.read_csv(path.with_name("models.csv"))[["diverged", "constant"]].sum()
-    print(f"\nmodels that diverged: {failed.iloc[0]}; that predict one class: {failed.iloc[1]}")
+    print(
+        f"\nmodels that diverged: {failed.iloc[0]}; that see one class under their noise: "
+        f"{failed.iloc[1]}"
+    )
     print(
         "\ncertified at the attack: predicted right, with a trigger radius above the attack's norm"
         "\nat its own number of poisoned inputs; discrete counts changed pixels and labels."
