@@ -30,6 +30,8 @@ def test_a_pair_certifies_what_its_radii_cover(poisoned):
     attack = search.Attack(0.3, 13)
     grid = search.search_noise(poisoned, attack, CLASS_MEAN, 2, SEARCH, CPU)
     assert len(grid) == 4
+    assert grid["best"].sum() == 1
+    assert grid.loc[grid["best"], "worst_class"].item() == grid["worst_class"].max()
     assert (
         (grid["worst_class"] <= grid["certified"]) & (grid["certified"] <= grid["accuracy"])
     ).all()
@@ -78,5 +80,5 @@ def test_the_best_pair_has_the_best_worst_class(tmp_path):
     found = search.best(grid)
     assert (found["sigma_train"], found["sigma_test"]) == (2, 0.2)
     assert "sigma_train 2, sigma_test 0.2" in search.describe(found)
-    plots.noise_search(grid, "title", tmp_path / "grid.svg")
+    plots.noise_search(grid.assign(best=grid.index == found.name), "title", tmp_path / "grid.svg")
     assert (tmp_path / "grid.svg").read_text().startswith("<?xml")

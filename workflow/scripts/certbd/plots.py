@@ -201,9 +201,9 @@ def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
     Parameters
     ----------
     grid : DataFrame
-        The columns of `schemas.NOISE_SEARCH`. The pair with the best worst class is framed.
+        The columns of `schemas.NOISE_SEARCH`. The best pair is framed.
     """
-    best = grid.sort_values(["worst_class", "certified"]).iloc[-1]
+    (best,) = grid.loc[grid["best"], ["sigma_train", "sigma_test"]].itertuples(index=False)
     shares = {"certified": "all classes", "worst_class": "worst class"}
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure, axes = _panels(1, 2, height=3.2)
@@ -213,10 +213,7 @@ def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
                 table, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto"
             )
             for (row, at), share in np.ndenumerate(table.to_numpy()):
-                marked = (table.index[row], table.columns[at]) == (
-                    best["sigma_train"],
-                    best["sigma_test"],
-                )
+                marked = (table.index[row], table.columns[at]) == tuple(best)
                 look = {"weight": "bold", "bbox": {"fill": False, "pad": 2}} if marked else {}
                 panel.text(
                     at, row, f"{math.floor(1000 * share) / 10:.1f}", ha="center", va="center",

@@ -63,6 +63,7 @@ NOISE_SEARCH = pa.schema(
         pa.field(name, pa.float64(), nullable=False)
         for name in ("sigma_train", "sigma_test", "accuracy", "certified", "worst_class")
     ]
+    + [pa.field("best", pa.bool_(), nullable=False)]
 )
 
 FAULTS = pa.schema(

@@ -64,7 +64,7 @@ def search_noise(
     Returns
     -------
     DataFrame
-        sigma_train, sigma_test, accuracy, certified (at the attack), worst_class.
+        sigma_train, sigma_test, accuracy, certified (at the attack), worst_class, best.
     """
     seed, indices = search["seed"], range(search["n_models"])
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
@@ -80,7 +80,8 @@ def search_noise(
             votes, _ = vote(module, pilots, inputs, sigma_test, noise)
             point = _certified(votes, labels, n_classes, sigma_test, guarantee, search["alpha"])
             points.append({"sigma_train": sigma_train, "sigma_test": sigma_test, **point})
-    return pd.DataFrame(points)
+    grid = pd.DataFrame(points)
+    return grid.assign(best=grid.index == best(grid).name)
 
 
 def guarantee_of(
@@ -113,8 +114,9 @@ def _certified(
 
 
 def best(points: pd.DataFrame) -> pd.Series:
-    """Return the pair whose worst class is certified most, ties by the mean."""
-    return points.sort_values(["worst_class", "certified"], ascending=False).iloc[0]
+    """Return the pair whose worst class is certified most, ties by the mean, then the first."""
+    order = points.sort_values(["worst_class", "certified"], ascending=False, kind="stable")
+    return order.iloc[0]
 
 
 def describe(point: pd.Series) -> str:
