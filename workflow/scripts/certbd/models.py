@@ -121,7 +121,7 @@ class PreActivationBlock(nn.Module):
         self.conv1 = Conv2d(n_in, n_out, 3, stride, 1)
         self.bn2 = nn.BatchNorm2d(n_out)
         self.conv2 = Conv2d(n_out, n_out, 3, 1, 1)
-        self.downsample = None
+        self.downsample: nn.Module = nn.Identity()
         if stride > 1:
             shortcut = Conv2d(n_in, n_out, 1, stride)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(n_out))
@@ -129,9 +129,7 @@ class PreActivationBlock(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride)."""
         activated = self.bn1(inputs).relu()
-        skipped = activated if self.first else inputs
-        if self.downsample is not None:
-            skipped = self.downsample(skipped)
+        skipped = self.downsample(activated if self.first else inputs)
         return self.conv2(self.bn2(self.conv1(activated)).relu()) + skipped
 
 
@@ -163,16 +161,15 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(n_out)
         self.conv2 = Conv2d(n_out, n_out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(n_out)
-        self.downsample = None
+        self.downsample: nn.Module = nn.Identity()
         if stride > 1 or n_in != n_out:
             shortcut = Conv2d(n_in, n_out, 1, stride, bias=False)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(n_out))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (batch, n_in, height, width) to (batch, n_out, height / stride, width / stride)."""
-        skipped = inputs if self.downsample is None else self.downsample(inputs)
         hidden = self.bn1(self.conv1(inputs)).relu()
-        return (self.bn2(self.conv2(hidden)) + skipped).relu()
+        return (self.bn2(self.conv2(hidden)) + self.downsample(inputs)).relu()
 
 
 class ResNet18(nn.Module):
