@@ -85,7 +85,7 @@ def test_votes_do_not_depend_on_the_number_of_cores(finished, tmp_path):
     single = Workflow(tmp_path, SMALL)
     single.run("--cores", "1")
     files = [*finished.folder.glob("results/**/*.parquet"), finished.folder / "results/summary.csv"]
-    assert len(files) == 1 + 1 + 6 + 3 + 1
+    assert len(files) == 1 + 1 + 6 + 3 + 3 + 1
     for file in files:
         other = tmp_path / file.relative_to(finished.folder)
         if file.suffix == ".parquet":
