@@ -75,6 +75,7 @@ def outline(name):
 
 
 SEARCHED_DATASETS = {search["dataset"] for search in CONFIG.searches.values()}
+SEARCHED_LEARNERS = {search["learner"] for search in CONFIG.searches.values()}
 OUTLINES = {
     name: outline(name)
     for name in sorted({run.dataset for run in RUNS} | SEARCHED_DATASETS)
@@ -209,7 +210,9 @@ def pretrained_path(learner):
 
 PRETRAINED = {
     name: pretrained_path(name)
-    for name in sorted({run.learner for run in RUNS} | {CONFIG.undefended})
+    for name in sorted(
+        {run.learner for run in RUNS} | {CONFIG.undefended} | SEARCHED_LEARNERS
+    )
     if name in CONFIG.learners
 }
 

@@ -28,10 +28,11 @@ rule search_noise:
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
+        pretrained=lambda w: PRETRAINED[CONFIG.searches[w.search]["learner"]],
     params:
         settings=lambda w: {
             "search": CONFIG.searches[w.search],
-            "learner": CONFIG.learners[CONFIG.searches[w.search]["learner"]],
+            "learner": learner_slice(CONFIG.searches[w.search]["learner"]),
             "attack_norm": float(
                 CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
             ),

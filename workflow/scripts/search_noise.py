@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from certbd import ensembles, io, schemas, search
+from certbd import ensembles, io, models, schemas, search
 from certbd.logs import job_log
 
 
@@ -14,10 +14,9 @@ def main(smk: Any) -> None:
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
         device = ensembles.pick_device(smk.resources.device)
         attack = search.Attack(settings["attack_norm"], len(poisoned.indices))
+        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
         n_classes = len(data.class_names)
-        grid = search.search_noise(
-            poisoned, attack, settings["learner"], n_classes, settings["search"], device
-        )
+        grid = search.search_noise(poisoned, attack, learner, n_classes, settings["search"], device)
         log.info("%s", search.describe(search.best(grid)))
         origin = io.provenance(settings, smk.params.code)
         io.write_table(smk.output.grid, grid, schemas.NOISE_SEARCH, origin)

@@ -23,7 +23,8 @@ from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, saved_bytes, tr
 # MKL otherwise picks code by memory alignment, which differs between the models of a block.
 os.environ.setdefault("MKL_CBWR", "AVX2,STRICT")
 
-CLASS_MEAN_WIDTH = SMALL_WIDTH = 1024
+SMALL_WIDTH = 1024
+"""Most models in a block where each sees little: a class mean, a few rows, a statistic."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -134,7 +135,7 @@ def block_width(
     cache. Class means have no noisy copies.
     """
     if learner["kind"] == "nearest_class_mean":
-        return CLASS_MEAN_WIDTH
+        return SMALL_WIDTH
     if device.type == "cpu":
         return max(1, CACHE_BYTES // inputs.nbytes)
     needed = 2 * inputs.nbytes  # the noisy copy, and its noise while it is made

@@ -5,12 +5,13 @@ independent (``docs/theory.md``, section 2), and a model to be the same in which
 is trained. Both follow from giving each its own child of one seed sequence.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import NamedTuple
 
 import numpy as np
 
 
+@unique
 class Purpose(IntEnum):
     """What a stream is for. The numbers are part of every result: append, never renumber."""
 
