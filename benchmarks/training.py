@@ -42,6 +42,10 @@ LEARNERS = {
         "kind": "cnn", "epochs": 2, "batch_size": 128, "learning_rate": 0.001,
         "precision": "bfloat16",
     },
+    "cifar10_images": {
+        "kind": "preact_resnet", "epochs": 2, "batch_size": 128, "learning_rate": 0.001,
+        "precision": "bfloat16",
+    },
     "digits": {
         "kind": "mlp", "hidden": 32, "epochs": 10, "batch_size": 64, "learning_rate": 0.01,
         "precision": "float32",
@@ -94,12 +98,13 @@ class NoisyImages(Dataset):
         return len(self.source)
 
 
-class DigitImages(VisionDataset):
-    """The digits in the manner of torchvision's MNIST: a PIL image an item, then its transform."""
+class ArrayImages(VisionDataset):
+    """Arrays in the manner of torchvision's MNIST: a PIL image an item, then its transform."""
 
     def __init__(self, data: DataSplits):
         super().__init__(transform=ToTensor())
-        self.data = torch.from_numpy(np.round(data.train_inputs[:, 0] * 255).astype(np.uint8))
+        pixels = np.round(data.train_inputs * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        self.data = torch.from_numpy(np.squeeze(pixels))
         self.targets = torch.from_numpy(data.train_labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
@@ -197,7 +202,7 @@ def train_numpy(setting: Setting, indices: range) -> dict[str, NDArray[np.float3
 
 def accuracy(setting: Setting, ensemble: dict[str, Tensor]) -> float:
     """Return the mean accuracy of the models on test inputs with noise."""
-    module = models.build(setting.learner, setting.shape, 2, setting.device.type)
+    module = models.build(setting.learner, setting.shape, 2)
     ensemble = {name: part.to(setting.device) for name, part in ensemble.items()}
     n_models = len(next(iter(ensemble.values())))
     generators = rng.generators(0, rng.Purpose.TEST_NOISE, range(n_models))
@@ -247,10 +252,14 @@ def peak_memory(device: torch.device) -> str:
 
 
 def read(options: argparse.Namespace) -> tuple[DataSplits, Dataset]:
-    """Read the zeros and ones of a dataset as arrays, and its images as torchvision gives them."""
+    """Read two classes of a dataset as arrays, and its images as torchvision gives them."""
     root = Path(options.data_root)
-    data = datasets.load({"kind": options.dataset, "classes": [0, 1]}, root)
-    source = DigitImages(data) if options.dataset == "digits" else MNIST(root, transform=ToTensor())
+    if options.dataset == "cifar10_images":
+        folders = {"kind": "image_folder", "classes": ["airplane", "bird"]}
+        data = datasets.load(folders, root / "cifar10_images")
+    else:
+        data = datasets.load({"kind": options.dataset, "classes": [0, 1]}, root)
+    source = MNIST(root, transform=ToTensor()) if options.dataset == "mnist" else ArrayImages(data)
     start = time.perf_counter()
     images = BinaryImages(source, (0, 1))
     print(f"published class filter, once a run, not counted: {time.perf_counter() - start:.2f} s")
@@ -263,16 +272,16 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--dataset", choices=["mnist", "digits"], default="digits")
-    parser.add_argument("--data-root", default=".", help="folder that holds MNIST/raw")
-    parser.add_argument("--models", type=int, help="trained by the engine; 1000, mnist on a CPU 4")
+    parser.add_argument("--dataset", choices=list(LEARNERS), default="digits")
+    parser.add_argument("--data-root", default=".", help="holds MNIST/raw, cifar10_images")
+    parser.add_argument("--models", type=int, help="trained by the engine; 1000, images on a CPU 4")
     parser.add_argument("--loop-models", type=int, default=1, help="trained by each loop")
-    parser.add_argument("--epochs", type=int, help="passes over the training set; 10, mnist 2")
-    parser.add_argument("--batch-size", type=int, help="inputs a step; 64, mnist 128")
+    parser.add_argument("--epochs", type=int, help="passes over the training set; 10, images 2")
+    parser.add_argument("--batch-size", type=int, help="inputs a step; 64, images 128")
     parser.add_argument(
         "--precision",
         choices=["float32", "tf32", "bfloat16"],
-        help="of the engine; float32, mnist bfloat16",
+        help="of the engine; float32, images bfloat16",
     )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--growth", action="store_true", help="only the engine, N = 250 to 2000")
@@ -288,7 +297,7 @@ def main() -> None:
     chosen = {key: getattr(options, key) for key in ("epochs", "batch_size", "precision")}
     learner = LEARNERS[options.dataset] | {key: value for key, value in chosen.items() if value}
     setting = Setting(*read(options), learner, device)
-    few = options.dataset == "mnist" and device.type == "cpu"
+    few = options.dataset != "digits" and device.type == "cpu"
     if options.growth:
         show_growth(setting, options.repeats)
         return
@@ -353,10 +362,10 @@ def report(
     learner, data = setting.learner, setting.data
     flops, peak = flops_a_model(setting), peak_flops(setting.device)
     print(
-        f"{options.dataset} 0/1, {len(data.train_labels)} training inputs, {learner['kind']}, "
-        f"{learner['epochs']} epochs, batch {learner['batch_size']}, {setting.device.type}, "
-        f"{torch.get_num_threads()} cores, torch {torch.__version__}, engine in "
-        f"{learner['precision']}, median of {options.repeats}"
+        f"{options.dataset}, two classes, {len(data.train_labels)} training inputs, "
+        f"{learner['kind']}, {learner['epochs']} epochs, batch {learner['batch_size']}, "
+        f"{setting.device.type}, {torch.get_num_threads()} cores, torch {torch.__version__}, "
+        f"engine in {learner['precision']}, median of {options.repeats}"
     )
     print(f"{flops / 1e9:.3g} GFLOP a model; large float32 product: {peak / 1e9:.0f} GFLOP/s")
     rates = {}

@@ -32,7 +32,7 @@ def main(smk: Any) -> None:
             )
         }
         shape, n_classes = splits[schemas.BENIGN].shape[1:], len(data.class_names)
-        module = models.build(settings["learner"], shape, n_classes, device.type)
+        module = models.build(settings["learner"], shape, n_classes)
         votes, scores = {}, {}
         for split, inputs in splits.items():
             noise: Any = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))

@@ -32,7 +32,7 @@ def main(smk: Any) -> None:
             rng.PILOTS,
             device,
         )
-        module = models.build(learner, data.test_inputs.shape[1:], n_classes, device.type)
+        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
         parts = []
         for split, inputs in (
             (schemas.TRAIN, poisoned.inputs),

@@ -26,7 +26,7 @@ def main(smk: Any) -> None:
         ensemble = ensembles.train(
             poisoned, Gaussian(0.0), learner, n_classes, seed, one, rng.UNDEFENDED, device
         )
-        module = models.build(learner, data.test_inputs.shape[1:], n_classes, device.type)
+        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
         parts = []
         for split, inputs, labels in (
             (schemas.BENIGN, data.test_inputs, data.test_labels),

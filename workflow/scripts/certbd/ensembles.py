@@ -5,6 +5,7 @@ streams of its own, and one thread with a fixed instruction path makes the arith
 whichever block it is trained.
 """
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -71,7 +72,7 @@ def train(
     """
     device = device or torch.device("cpu")
     kind, inputs, labels = learner["kind"], poisoned.inputs, poisoned.labels
-    module = models.build(learner, inputs.shape[1:], n_classes, device.type)
+    module = models.build(learner, inputs.shape[1:], n_classes)
     if isinstance(draw, NoisyStatistic):
         sums = closed_form.class_sums(inputs, labels, n_classes, learner["constant"])
 
@@ -107,8 +108,9 @@ def train(
 def in_blocks(
     train_block: Callable[[range], Ensemble], indices: range, width: int, description: str
 ) -> list[Ensemble]:
-    """Train blocks of at most `width` models; half as many from where memory runs out."""
+    """Train blocks of equal width, at most `width`; of half as many from where memory runs out."""
     parts, start = [], indices.start
+    width = math.ceil(len(indices) / math.ceil(len(indices) / width))
     with progress_bar(len(indices), description, "model") as advance:
         while start < indices.stop:
             block = range(start, min(start + width, indices.stop))

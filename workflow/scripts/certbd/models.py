@@ -19,6 +19,9 @@ from certbd.io import DataError, read_models
 
 CLOSED_FORM = ("nearest_class_mean", "ridge", "class_sums")
 
+ALIGNED = 8
+"""Rows of half-precision matrices that are multiples of 16 bytes meet fast kernels on GPUs."""
+
 
 class LinearClassifier(nn.Module):
     """Logits ``x . weight + bias``: nearest class mean, ridge regression, class sums."""
@@ -54,38 +57,64 @@ class MLP(nn.Module):
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution that can be computed as one matrix product of all patches with the kernels.
+    """A convolution of one network, or of several side by side, each on channels of its own.
 
-    Under `vmap` over models an ordinary convolution becomes a grouped one, which GPUs run slowly
-    for few channels; products become one batched product.
+    The kernels of M networks, stacked along the output channels, meet inputs of M times as many
+    channels: one grouped convolution. Groups of a single channel are the exception: GPUs run them
+    ten times slower than the product of all patches with the kernels.
     """
 
-    as_product = False
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Convolve (batch, networks * channels, height, width)."""
+        n_networks = inputs.shape[1] // self.in_channels
+        if n_networks > 1 and self.in_channels == 1 and not self.padding[0]:
+            return self._product(inputs)
+        return F.conv2d(
+            inputs, self.weight, self.bias, self.stride, self.padding, groups=n_networks
+        )
+
+    def _product(self, inputs: Tensor) -> Tensor:
+        """Multiply patches (networks, places, pixels) with kernels (networks, pixels, out)."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        n_pixels = kernel * kernel
+        patches = inputs.unfold(2, kernel, stride).unfold(3, kernel, stride).transpose(0, 1)
+        patches = F.pad(patches.flatten(4), (0, -n_pixels % ALIGNED))
+        kernels = self.weight.reshape(len(patches), -1, n_pixels)
+        kernels = F.pad(kernels, (0, -n_pixels % ALIGNED))
+        products = torch.bmm(patches.flatten(1, 3), kernels.mT)
+        if self.bias is not None:
+            products = products + self.bias.view(len(patches), 1, -1).to(products.dtype)
+        places = products.unflatten(1, patches.shape[1:4])  # (networks, batch, height, width, out)
+        return places.permute(1, 0, 4, 2, 3).flatten(1, 2)
+
+
+class Linear(nn.Linear):
+    """A linear layer of one network, or of several side by side: one batched product."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Convolve (batch, channels, height, width)."""
-        if not self.as_product:
+        """Map (batch, networks * in_features) to (batch, networks * out_features)."""
+        n_networks = inputs.shape[1] // self.in_features
+        if n_networks == 1:
             return super().forward(inputs)
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        padded = F.pad(inputs, [int(self.padding[0])] * 4)
-        patches = padded.unfold(2, kernel, stride).unfold(3, kernel, stride)
-        patches = patches.permute(0, 2, 3, 1, 4, 5)  # (batch, height, width, channels, k, k)
-        product = patches.flatten(3) @ self.weight.flatten(1).T
-        if self.bias is not None:
-            product = product + self.bias
-        return product.permute(0, 3, 1, 2)
+        own = inputs.unflatten(1, (n_networks, -1)).transpose(0, 1)
+        weight = self.weight.unflatten(0, (n_networks, -1))
+        answers = torch.bmm(own, weight.mT).transpose(0, 1).flatten(1)
+        return answers + self.bias.to(answers.dtype)
 
 
-class Head(nn.Linear):
+class Head(Linear):
     """The last layer. Two classes have one logit, the published networks' own; class 0 has 0."""
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__(n_features, 1 if n_classes == 2 else n_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits (batch, classes): cross-entropy on (0, z) is binary cross-entropy on z."""
-        answer = super().forward(inputs)
-        return F.pad(answer, (1, 0)) if self.out_features == 1 else answer
+        """Return logits (batch, networks * classes); those of two classes are (0, z).
+
+        Cross-entropy on (0, z) is binary cross-entropy on z.
+        """
+        answers = super().forward(inputs)
+        return F.pad(answers[..., None], (1, 0)).flatten(1) if self.out_features == 1 else answers
 
 
 class CNN(nn.Module):
@@ -97,7 +126,7 @@ class CNN(nn.Module):
         self.conv1 = Conv2d(channels, 16, 5)
         self.conv2 = Conv2d(16, 32, 5)
         sides = [((side - 4) // 2 - 4) // 2 for side in (height, width)]
-        self.hidden = nn.Linear(32 * math.prod(sides), 512)
+        self.hidden = Linear(32 * math.prod(sides), 512)
         self.output = Head(512, n_classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -196,12 +225,7 @@ class ResNet18(nn.Module):
 CONVOLUTIONAL = {"cnn": CNN, "preact_resnet": PreActivationResNet, "resnet18": ResNet18}
 
 
-def build(
-    learner: Mapping[str, Any],
-    input_shape: tuple[int, ...],
-    n_classes: int,
-    device_type: str = "cpu",
-) -> nn.Module:
+def build(learner: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """Return a module without storage (on the meta device), in evaluation mode.
 
     Parameters
@@ -210,9 +234,6 @@ def build(
         An entry of the configuration's ``learners``.
     input_shape : tuple of int
         Shape of one input; (channels, height, width) for a convolutional network.
-    device_type : str
-        What it will compute on: one convolutional network fills a ``cpu``; elsewhere many go
-        together.
 
     Raises
     ------
@@ -228,9 +249,6 @@ def build(
             module = CONVOLUTIONAL[kind](input_shape, n_classes)
         else:
             module = MLP(n_features, learner["hidden"], n_classes, learner.get("offset", 0.0))
-    for layer in module.modules():
-        if isinstance(layer, Conv2d):
-            layer.as_product = device_type != "cpu"
     return module.eval()
 
 
@@ -241,9 +259,9 @@ def _check_images(kind: str, shape: tuple[int, ...]) -> None:
         raise DataError(f"a learner of kind {kind} needs images of {least}, not shape {shape}")
 
 
-def one_by_one(module: nn.Module) -> bool:
-    """Return whether the models of an ensemble are computed one after the other."""
-    return any(isinstance(layer, Conv2d) and not layer.as_product for layer in module.modules())
+def convolutional(module: nn.Module) -> bool:
+    """Return whether a module convolves, and so takes networks side by side along its channels."""
+    return any(isinstance(layer, Conv2d) for layer in module.modules())
 
 
 def with_pretrained(learner: Mapping[str, Any], path: str) -> dict[str, Any]:

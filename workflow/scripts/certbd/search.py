@@ -69,7 +69,7 @@ def search_noise(
     seed, indices = search["seed"], range(search["n_models"])
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
     inputs, labels = training.inputs[rows], training.labels[rows]
-    module = models.build(learner, inputs.shape[1:], n_classes, device.type)
+    module = models.build(learner, inputs.shape[1:], n_classes)
     points = []
     for sigma_train in search["sigma_train"]:
         draw = Gaussian(sigma_train)
