@@ -3,7 +3,7 @@
 The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate.
 `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
 experiments; `snakemake --cores N figures` redraws the figures from cached results. Other targets:
-noise_search tries noise levels for decoupled, reach tabulates what discrete noise can cover at most.
+noise_search tries a defence's parameters on training inputs, reach tabulates what discrete noise can cover at most.
 """
 
 from snakemake.utils import min_version

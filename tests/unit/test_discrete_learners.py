@@ -11,6 +11,7 @@ from test_discrete import all_points, certified_and_true, smoothing
 
 from certbd import bounds, closed_form, discrete, ensembles, io, models, rng
 from certbd.axes import Certification
+from certbd.claims import Claims
 from certbd.discrete import Domain
 from certbd.domains import Replacement
 from certbd.draws import Replaced
@@ -86,7 +87,9 @@ def test_drawn_votes_have_the_enumerated_probability_and_certificates_hold():
 
     lower = bounds.majority_lower(votes.sum(0), n_models, 0.001)
     domains = domains_of({"values": 2, "beta": 0.9, "beta_labels": 0.9}, 3, 4, 2)
-    (flips,) = DiscreteNoise(domains, None).columns(lower, lower, lower)["radius_l0"]
+    (flips,) = DiscreteNoise(domains, None).columns(Claims(None, lower, 1 - lower), lower)[
+        "radius_l0"
+    ]
     _, true = certified_and_true(given == 1, space)
     kept = np.flatnonzero([2 * p > scale for p in matrix @ given.astype(object)])
     assert 0 <= flips <= true[list(kept).index(index)]
@@ -102,10 +105,11 @@ def test_an_attack_is_covered_from_as_many_flips_as_coordinates_it_changed():
     required = discrete.required_probability([4, 5], 0.8, 2)
     domains = [Domain(0.8, 2, 100)]
     p = np.array([np.nextafter(required[0], 1)] * 2)
-    columns = DiscreteNoise(domains, changes).columns(p, p, p)
+    claims = Claims(np.zeros(2, int), p, 1 - p)
+    columns = DiscreteNoise(domains, changes).columns(claims, p)
     assert columns["radius_l0"].tolist() == [4, 4]
     assert columns["covers_attack"].tolist() == [False, True]
-    assert DiscreteNoise(domains, None).columns(p, p, p)["covers_attack"] is None
+    assert DiscreteNoise(domains, None).columns(claims, p)["covers_attack"] is None
 
 
 @pytest.mark.parametrize(

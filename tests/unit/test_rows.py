@@ -9,6 +9,7 @@ import torch
 from scipy import stats
 
 from certbd import bounds, certificates, closed_form, ensembles, features, io, models, rng
+from certbd.claims import Claims
 from certbd.draws import Bagging, NoisyStatistic
 from certbd.rows import BaggedRows, StatisticRows, class_sums_bound
 from certbd.votes import vote
@@ -75,16 +76,14 @@ def test_rows_and_trigger_radius_agree():
 
 def test_without_test_noise_rows_alone_are_covered():
     p, zero = np.array([0.4, 0.9]), np.zeros(2)
-    margin = certificates.margin(p, 1 - p)
+    claims = Claims(np.zeros(2, int), p, 1 - p)
     for guarantee in (BaggedRows(500, 6, 5, 0.5), StatisticRows(500, 0.05, 1.0, 5, 0.5)):
-        columns = guarantee.columns(p, margin, zero)
+        columns = guarantee.columns(claims, zero)
         assert np.isnan(columns["radius_trigger"]).all()
         assert not columns["covers_attack"].any()
         assert columns["radius_rows"][0] == -1
         assert columns["radius_rows"][1] > 0
-        assert (
-            guarantee._replace(attack_norm=None).columns(p, margin, zero)["covers_attack"] is None
-        )
+        assert guarantee._replace(attack_norm=None).columns(claims, zero)["covers_attack"] is None
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
@@ -239,8 +238,7 @@ def test_certified_labels_hold_under_the_worst_rows_and_trigger(name, poisoned, 
     inputs = features.apply(entry, digits.test_inputs)
     counts = counted(train, inputs, SUMS, draw, sigma, n_models, 0)
     labels, p = counts.argmax(1), bounds.majority_lower(counts.max(1), n_models, 1e-4)
-    margin = certificates.margin(p, 1 - p)
-    radius = guarantee.columns(p, margin, np.full(len(p), sigma))["radius_trigger"]
+    radius = guarantee.columns(Claims(labels, p, 1 - p), np.full(len(p), sigma))["radius_trigger"]
     means = [train.inputs[train.labels == c].mean(0) for c in (0, 1)]
     covered = np.flatnonzero(radius > 0.05)
     assert len(covered) > 40

@@ -3,13 +3,23 @@ import pandas as pd
 import pytest
 import torch
 
-from certbd import certificates, ensembles, plots, rng, search
+from certbd import certificates, coverage, ensembles, io, plots, rng, search
+from certbd.rows import BaggedRows, StatisticRows
 
 CLASS_MEAN = {"kind": "nearest_class_mean"}
 MLP = {"kind": "mlp", "hidden": 8, "epochs": 2, "batch_size": 64, "learning_rate": 0.01}
-SEARCH = {
-    "sigma_train": [0.5, 1.0], "sigma_test": [0.2, 0.4], "n_models": 200, "n_inputs": 60,
-    "alpha": 0.001, "seed": 0,
+SUMS = {"kind": "class_sums", "constant": 0.3}
+COMMON = {"sigma_test": [0.2, 0.4], "n_models": 200, "n_inputs": 60, "alpha": 0.001, "seed": 0}
+SEARCH = COMMON | {"defense": "decoupled", "sigma_train": [0.5, 1.0]}
+SEARCHES = {
+    "decoupled": (SEARCH, CLASS_MEAN, search.Attack(0.3, 13), 2),
+    "bagging": (
+        COMMON | {"defense": "bagging", "n_drawn": [6, 12]}, CLASS_MEAN, search.Attack(0.1, 4), 2,
+    ),
+    "statistic": (
+        COMMON | {"defense": "statistic", "sigma_statistic": [0.02, 0.05]}, SUMS,
+        search.Attack(0.1, 4), 2,
+    ),
 }  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -26,9 +36,10 @@ def test_held_out_inputs_are_not_trained_on(poisoned):
     assert set(fewer) <= set(rows)
 
 
-def test_a_pair_certifies_what_its_radii_cover(poisoned):
-    attack = search.Attack(0.3, 13)
-    grid = search.search_noise(poisoned, attack, CLASS_MEAN, 2, SEARCH, CPU)
+@pytest.mark.parametrize("defense", SEARCHES)
+def test_a_pair_certifies_what_its_radii_cover(defense, poisoned):
+    entry, learner, attack, harder = SEARCHES[defense]
+    grid = search.search_pairs(poisoned, attack, learner, 2, entry, CPU)
     assert len(grid) == 4
     assert grid["best"].sum() == 1
     assert grid.loc[grid["best"], "worst_class"].item() == grid["worst_class"].max()
@@ -36,10 +47,11 @@ def test_a_pair_certifies_what_its_radii_cover(poisoned):
         (grid["worst_class"] <= grid["certified"]) & (grid["certified"] <= grid["accuracy"])
     ).all()
     assert grid["certified"].max() > 0.5
-    harder = search.search_noise(poisoned, search.Attack(0.6, 13), CLASS_MEAN, 2, SEARCH, CPU)
-    assert (harder["certified"] <= grid["certified"]).all()
-    assert harder["certified"].sum() < grid["certified"].sum()
-    assert np.array_equal(harder["accuracy"], grid["accuracy"])
+    attack = attack._replace(norm=harder * attack.norm)
+    less = search.search_pairs(poisoned, attack, learner, 2, entry, CPU)
+    assert (less["certified"] <= grid["certified"]).all()
+    assert less["certified"].sum() < grid["certified"].sum()
+    assert np.array_equal(less["accuracy"], grid["accuracy"])
 
 
 def test_pilots_are_apart_from_the_models_that_vote(poisoned, monkeypatch):
@@ -51,23 +63,49 @@ def test_pilots_are_apart_from_the_models_that_vote(poisoned, monkeypatch):
         return train(*given)
 
     monkeypatch.setattr(ensembles, "train", spy)
-    search.search_noise(poisoned, search.Attack(0.3, 13), CLASS_MEAN, 2, SEARCH, CPU)
+    search.search_pairs(poisoned, search.Attack(0.3, 13), CLASS_MEAN, 2, SEARCH, CPU)
     assert set(seen) == {rng.PILOTS}
 
 
+@pytest.mark.parametrize(("defense", "values"), [("bagging", [12]), ("statistic", [0.05])])
+def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poisoned, monkeypatch):
+    """Fitted on two thirds of the rows; the certificate counts them all."""
+    seen = []
+    of = search.guarantee_of
+    monkeypatch.setattr(search, "guarantee_of", lambda *a: seen.append(of(*a)) or seen[-1])
+    entry, learner, attack, _ = SEARCHES[defense]
+    parameter = {"bagging": "n_drawn", "statistic": "sigma_statistic"}[defense]
+    search.search_pairs(poisoned, attack, learner, 2, entry | {parameter: values}, CPU)
+    n = len(poisoned.labels)
+    expected = {
+        "bagging": BaggedRows(n, 12, 4, 0.1),
+        "statistic": StatisticRows(n, 0.05, 0.5**0.5, 4, 0.1),
+    }
+    assert seen == [expected[defense]]
+
+
 @pytest.mark.parametrize(("learner", "by_means"), [(CLASS_MEAN, True), (MLP, False)])
-def test_the_guarantee_is_that_of_the_whole_training_set(poisoned, learner, by_means):
-    guarantee = search.guarantee_of(poisoned.labels, 0.7, learner, search.Attack(0.3, 13))
+def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, learner, by_means):
+    sigma, labels = np.full(len(poisoned.labels), 0.7), poisoned.labels
+    kind = coverage.outline(learner)
+    guarantee = coverage.guarantee_of("decoupled", None, kind, labels, 2, sigma, (13, 0.3))
     assert (guarantee.n_poisoned, guarantee.attack_norm) == (13, 0.3)
-    assert np.array_equal(guarantee.sigma, np.full(len(poisoned.labels), 0.7))
+    assert np.array_equal(guarantee.sigma, sigma)
     if not by_means:
         assert guarantee.class_variance is None
     else:
-        expected = certificates.class_variance(poisoned.labels, guarantee.sigma)
+        expected = certificates.class_variance(labels, sigma)
         assert np.array_equal(guarantee.class_variance, expected)
 
 
-def test_the_best_pair_has_the_best_worst_class(tmp_path):
+def test_more_rows_than_are_left_to_train_on_are_refused(poisoned):
+    entry = SEARCHES["bagging"][0] | {"n_drawn": [6, 200]}
+    with pytest.raises(io.DataError, match=r"n_drawn 200; allowed: at most the 18. training"):
+        search.search_pairs(poisoned, search.Attack(0.3, 4), CLASS_MEAN, 2, entry, CPU)
+
+
+@pytest.mark.parametrize("parameter", ["sigma_train", "n_drawn", "sigma_statistic"])
+def test_the_best_pair_has_the_best_worst_class(parameter, tmp_path):
     grid = pd.DataFrame(
         [
             (1, 0.2, 0.9, 0.8, 0.5),
@@ -75,10 +113,10 @@ def test_the_best_pair_has_the_best_worst_class(tmp_path):
             (2, 0.2, 1, 0.75, 0.6),
             (2, 0.4, 1, 1, 0),
         ],
-        columns=["sigma_train", "sigma_test", "accuracy", "certified", "worst_class"],
-    )
+        columns=["value", "sigma_test", "accuracy", "certified", "worst_class"],
+    ).assign(parameter=parameter)
     found = search.best(grid)
-    assert (found["sigma_train"], found["sigma_test"]) == (2, 0.2)
-    assert "sigma_train 2, sigma_test 0.2" in search.describe(found)
+    assert (found["value"], found["sigma_test"]) == (2, 0.2)
+    assert f"{parameter} 2, sigma_test 0.2" in search.describe(found)
     plots.noise_search(grid.assign(best=grid.index == found.name), "title", tmp_path / "grid.svg")
     assert (tmp_path / "grid.svg").read_text().startswith("<?xml")

@@ -35,7 +35,7 @@ rule certify_votes:
             "certification": certification_of(w),
             "noise": CONFIG.noise_levels(run_of(w)),
             "defense": w.defense,
-            "learner": learner_outline(w.learner),
+            "learner": coverage.outline(CONFIG.learners[w.learner]),
             "attack_norm": ATTACK_SLICES[run_of(w)]["attack_norm"] or None,
             "seed": int(w.seed),
         },

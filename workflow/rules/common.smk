@@ -12,7 +12,7 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from certbd import attacks, datasets, domains, guarantees
+from certbd import attacks, coverage, datasets, domains, guarantees
 from certbd.axes import CURVES_OF, SCORE_BOUNDS, Certification, Run
 from certbd.config import ConfigError, read_config
 from certbd.fingerprint import fingerprint
@@ -277,12 +277,6 @@ def training_slice(wildcards):
         "learner": learner_slice(run.learner),
         "seed": run.seed,
     }
-
-
-def learner_outline(name):
-    """What certificates need to know of a learner: its kind and that of its features."""
-    entry = CONFIG.learners[name]
-    return {"kind": entry["kind"], "features": entry.get("features", {}).get("kind")}
 
 
 def curves_of(run):

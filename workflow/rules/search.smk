@@ -1,5 +1,5 @@
 """Target noise_search. From: a poison set and an entry of `searches`. To: results/searches/, certified
-accuracy of held-out training inputs over pairs of noise levels. It suggests; the configuration decides.
+accuracy of held-out training inputs over pairs of a training parameter and test noise. It suggests; the configuration decides.
 """
 
 SEARCHES = expand(
@@ -10,7 +10,7 @@ SEARCHES = expand(
 
 
 rule search_noise:
-    """Needs a poison set; makes the table of certified accuracy over noise levels."""
+    """Needs a poison set; makes the table of certified accuracy over pairs of parameters."""
     input:
         data=lambda w: f"{DATASET}/data.npz".format(**CONFIG.searches[w.search]),
         poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**CONFIG.searches[w.search]),

@@ -1,14 +1,13 @@
 """Count the votes of a run and certify every test input."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from certbd import certificates, certify, io, rng, schemas
-from certbd.axes import SCORE_BOUNDS, Certification
-from certbd.guarantees import DiscreteNoise, GaussianTraining, Guarantee
+from certbd import certify, io, rng, schemas
+from certbd.axes import ROWS, SCORE_BOUNDS, Certification
+from certbd.coverage import guarantee_of
+from certbd.guarantees import DiscreteNoise, Guarantee
 from certbd.logs import job_log
 from certbd.noise import sigma_of
-from certbd.rows import BaggedRows, StatisticRows, class_sums_bound
 from certbd.tally import count_votes
 
 
@@ -39,7 +38,16 @@ def main(smk: Any) -> None:
         if settings["defense"] == "discrete":
             guarantee: Guarantee = DiscreteNoise.of(settings["noise"], data, poisoned, triggered)
         else:
-            guarantee = _guarantee(settings, poisoned, len(data.class_names), sigma)
+            by_rows = settings["defense"] in ROWS
+            guarantee = guarantee_of(
+                settings["defense"],
+                settings["noise"],
+                settings["learner"],
+                poisoned.labels,
+                len(data.class_names),
+                None if by_rows else sigma(schemas.TRAIN, len(poisoned.labels)),
+                (len(poisoned.indices), settings["attack_norm"]),
+            )
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         voted = [
             certify.VotedSplit(split, *splits[split], tallies[split], sigma(split, size))
@@ -52,26 +60,6 @@ def main(smk: Any) -> None:
             log.warning("%d models %s, counted in N: %s", len(models), fault, models.tolist())
         io.write_table(smk.output.faults, faults, schemas.FAULTS, origin)
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)
-
-
-def _guarantee(
-    settings: Mapping[str, Any],
-    poisoned: io.PoisonedSet,
-    n_classes: int,
-    sigma: Callable[[str, int], Any],
-) -> Guarantee:
-    """Return what the certificates of a run's defence cover."""
-    noise, learner, n_rows = settings["noise"], settings["learner"], len(poisoned.labels)
-    attack = (len(poisoned.indices), settings["attack_norm"])
-    if settings["defense"] == "bagging":
-        return BaggedRows(n_rows, noise["n_drawn"], *attack)
-    if settings["defense"] == "statistic":
-        bound = class_sums_bound(n_classes, learner["features"])
-        return StatisticRows(n_rows, noise["sigma_statistic"], bound, *attack)
-    sigma_train = sigma(schemas.TRAIN, n_rows)
-    by_means = learner["kind"] == "nearest_class_mean"
-    variance = certificates.class_variance(poisoned.labels, sigma_train) if by_means else None
-    return GaussianTraining(sigma_train, variance, *attack)
 
 
 if "snakemake" in globals():

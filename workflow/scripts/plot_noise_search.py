@@ -1,4 +1,4 @@
-"""Draw the heat map of a search for noise levels."""
+"""Draw the heat map of a search."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ def main(smk: Any) -> None:
     """Make ``searches/{search}.svg``."""
     settings = smk.params.settings
     with job_log(smk.log[0]):
-        grid = io.read_table(smk.input.grid, schemas.NOISE_SEARCH)
+        grid = io.read_table(smk.input.grid, schemas.SEARCH)
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
         title = (
             f"{settings['search']}: trigger of norm {settings['attack_norm']:g} on "

@@ -1,8 +1,8 @@
-"""Try pairs of noise levels for `decoupled` on held-out training inputs."""
+"""Try pairs of a training parameter and test noise on held-out training inputs."""
 
 from typing import Any
 
-from certbd import ensembles, io, models, schemas, search
+from certbd import ensembles, features, io, models, schemas, search
 from certbd.logs import job_log
 
 
@@ -15,11 +15,18 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         attack = search.Attack(settings["attack_norm"], len(poisoned.indices))
         learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
-        n_classes = len(data.class_names)
-        grid = search.search_noise(poisoned, attack, learner, n_classes, settings["search"], device)
+        inputs = features.apply(learner.get("features"), poisoned.inputs)
+        grid = search.search_pairs(
+            poisoned._replace(inputs=inputs),
+            attack,
+            learner,
+            len(data.class_names),
+            settings["search"],
+            device,
+        )
         log.info("%s", search.describe(search.best(grid)))
         origin = io.provenance(settings, smk.params.code)
-        io.write_table(smk.output.grid, grid, schemas.NOISE_SEARCH, origin)
+        io.write_table(smk.output.grid, grid, schemas.SEARCH, origin)
 
 
 if "snakemake" in globals():

@@ -1,11 +1,9 @@
 """Train one chunk of smoothed models, each on a random version of the poisoned set of its own."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from certbd import ensembles, features, io, models, schemas
-from certbd.domains import Replacement
-from certbd.draws import Bagging, Draw, Gaussian, NoisyStatistic, Replaced
+from certbd.draws import Draw, Gaussian, NoisyStatistic, draw_of
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 
@@ -13,37 +11,28 @@ from certbd.noise import sigma_of
 def main(smk: Any) -> None:
     """Make ``models/chunk-{chunk}.safetensors``."""
     settings = smk.params.settings
+    noise, n_classes = settings["noise"], settings["n_classes"]
     with job_log(smk.log[0]):
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
         poisoned = poisoned._replace(
             inputs=features.apply(settings["learner"].get("features"), poisoned.inputs)
         )
+        if noise is None:
+            n_rows, file = len(poisoned.labels), smk.input.get("sigma")
+            draw: Draw | NoisyStatistic = Gaussian(sigma_of(schemas.TRAIN, n_rows, None, file))
+        else:
+            draw = draw_of(noise, n_classes)
         ensemble = ensembles.train(
             poisoned,
-            _draw(settings, len(poisoned.labels), smk.input.get("sigma")),
+            draw,
             models.with_pretrained(settings["learner"], smk.resources.pretrained),
-            settings["n_classes"],
+            n_classes,
             settings["seed"],
             range(*settings["models"]),
             device=ensembles.pick_device(smk.resources.device),
         )
         stacked = {name: parameter.cpu().numpy() for name, parameter in ensemble.items()}
         io.write_models(smk.output.models, stacked, io.provenance(settings, smk.params.code))
-
-
-def _draw(
-    settings: Mapping[str, Any], n_rows: int, sigma_file: str | None
-) -> Draw | NoisyStatistic:
-    """Return the randomness on the training side that a noise entry stands for."""
-    levels = settings["noise"]
-    if levels and "beta" in levels:
-        replacement = Replacement(levels["beta"], levels["values"])
-        return Replaced(replacement, levels["beta_labels"], settings["n_classes"])
-    if levels and "n_drawn" in levels:
-        return Bagging(int(levels["n_drawn"]))
-    if levels and "sigma_statistic" in levels:
-        return NoisyStatistic(levels["sigma_statistic"])
-    return Gaussian(sigma_of(schemas.TRAIN, n_rows, levels, sigma_file))
 
 
 if "snakemake" in globals():

@@ -23,6 +23,8 @@ class Certification(NamedTuple):
     multiplicity: str
 
 
+ROWS = ("bagging", "statistic")
+"""Defences that cover rows; they take features, and need no noise on the test input."""
 COVERS_LABELS = ("discrete", "bagging", "statistic")
 """Defences whose certificates hold whatever the attacker did to labels."""
 CURVES_OF = {

@@ -1,4 +1,4 @@
-"""Lower confidence bounds on the probability of a class, from the votes or scores of N models.
+"""Confidence bounds on the probability of a class, from the votes or scores of N models.
 
 ``docs/theory.md``, section 5. Everything is float64, broadcasts, and is rounded down by `SLACK`, so
 that no bound is above its exact value.
@@ -84,6 +84,45 @@ def majority_lower(successes: ArrayLike, trials: ArrayLike, alpha: ArrayLike) ->
 
     certified = k >= least
     return np.where(certified, _down(_bisect(excess, np.full(k.shape, 0.5), np.ones(k.shape))), 0.0)
+
+
+def runner_up(
+    first: ArrayLike, second: ArrayLike, trials: ArrayLike, alpha: ArrayLike, n_classes: int
+) -> tuple[Array, Array]:
+    """Return bounds on the class with most votes, from below, and on any other, from above.
+
+    Clopper-Pearson at alpha/3 on each, and a third of alpha for the claim that no other class is
+    more probable: ``P_{1/2}[Bin(k + l, 1/2) >= k] <= alpha / (3 (C - 1))`` is asked of the two
+    highest counts k and l. All hold together but with probability alpha, for any number of
+    classes (``docs/theory.md``, section 5, with the proof).
+
+    Parameters
+    ----------
+    first, second : array_like
+        Votes of the class with most, and of that with second most.
+    trials, alpha : array_like
+        Number of models N, error probability in all.
+    n_classes : int
+        C, 2 or more.
+
+    Returns
+    -------
+    p_lower, p_upper : array of float64
+        0 and 1 where nothing is claimed.
+
+    Raises
+    ------
+    ValueError
+        As `clopper_pearson_lower`.
+    """
+    k, n, level = _counts(first, trials, alpha)
+    rest, _, _ = _counts(second, trials, alpha)
+    both = np.maximum(k + rest, 1)
+    share = level / (3 * (n_classes - 1))
+    beats = _tail(k, both, np.full(k.shape, 0.5)) <= share * (1 - TAIL_SLACK)
+    lower = clopper_pearson_lower(k, n, level / 3)
+    upper = np.minimum(1 - clopper_pearson_lower(n - rest, n, level / 3), 1 - lower)
+    return np.where(beats, lower, 0.0), np.where(beats, upper, 1.0)
 
 
 def least_majority(trials: ArrayLike, alpha: ArrayLike) -> Array:

@@ -12,12 +12,13 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from certbd.checks import is_whole, require
 
 QUOTIENT_SLACK = 1e-10
 """Relative, on products of up to a million quotients."""
+_HALVINGS = 60
 
 
 def margin(p_a: ArrayLike, p_b: ArrayLike) -> NDArray[np.float64]:
@@ -114,15 +115,21 @@ def class_variance(labels: ArrayLike, sigma_train: ArrayLike) -> NDArray[np.floa
 
 
 def bagging_radius(
-    p_a: ArrayLike, sigma_test: ArrayLike, n_rows: int, n_drawn: int, n_poisoned: int
+    p_a: ArrayLike,
+    sigma_test: ArrayLike,
+    n_rows: int,
+    n_drawn: int,
+    n_poisoned: int,
+    *,
+    p_b: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Return the trigger radius of bagging with test noise: any rows replaced, labels too.
 
     A draw of m of n rows without replacement avoids r given ones with probability
     ``q = C(n-r, m)/C(n, m)``. Given that, the class has probability at least
-    ``a = (p_A - (1-q))/q``, so in the other world at least ``q cdf(ppf(a) - tau/sigma_0)``, which
-    exceeds 1/2 for ``tau < sigma_0 (ppf(a) - ppf(1/(2q)))``. ``docs/theory.md``, section 7; Jia et
-    al., arXiv 2008.04495, for the draws.
+    ``a = (p_A - (1-q))/q`` and any other at most ``b = p_B/q``, so in the other world it leads by
+    at least ``q (cdf(ppf(a) - t) - cdf(ppf(b) + t)) - (1-q)``, ``t = tau/sigma_0``: the radius is
+    where that is 0. ``docs/theory.md``, section 7; Jia et al., arXiv 2008.04495, for the draws.
 
     Parameters
     ----------
@@ -130,14 +137,16 @@ def bagging_radius(
         Lower bound on the probability of the predicted class; test noise. Broadcast.
     n_rows, n_drawn, n_poisoned : int
         Rows n of the training set, rows m drawn for each model, rows r replaced.
+    p_b : array_like
+        Upper bound on the probability of any other class; ``1 - p_a`` if left out or above that.
 
     Returns
     -------
     array of float64
         0 where not even a clean test input is covered.
     """
-    p, test = np.asarray(p_a, np.float64), _positive("sigma_test", sigma_test)
-    require((p >= 0) & (p <= 1), "p_a", p, "from 0 to 1")
+    p, other = _pair(p_a, p_b)
+    test = _positive("sigma_test", sigma_test)
     _check_count(n_poisoned)
     drawn = np.asarray(n_drawn)
     require(is_whole(drawn) & (drawn >= 1) & (drawn <= n_rows), "n_drawn", drawn, "1 to n_rows")
@@ -145,8 +154,24 @@ def bagging_radius(
     q = math.nextafter(float(Fraction(clean, math.comb(n_rows, n_drawn))), 0)
     if q <= 0.5:
         return np.zeros(np.broadcast_shapes(p.shape, test.shape))
-    given = np.maximum((p - (1 - q)) / q, 0)
-    return np.where(given > 1 / (2 * q), test * (ndtri(given) - ndtri(1 / (2 * q))), 0.0)
+    given = np.clip((p - (1 - q)) / q, 0, 1)
+    return test * _crossing(ndtri(given), ndtri(np.minimum(other / q, 1)), (1 - q) / q)
+
+
+def _crossing(
+    high: NDArray[np.float64], low: NDArray[np.float64], gap: float
+) -> NDArray[np.float64]:
+    """Return the t up to which ``cdf(high - t) - cdf(low + t) > gap``; 0 where not even at t = 0.
+
+    The difference falls with t, and is below the gap where ``cdf(high - t)`` is.
+    """
+    left = np.zeros(high.shape)
+    right = np.where(np.isfinite(high), np.maximum(high - ndtri(gap), 0), 0)
+    for _ in range(_HALVINGS):
+        middle = (left + right) / 2
+        leads = ndtr(high - middle) - ndtr(low + middle) > gap
+        left, right = np.where(leads, middle, left), np.where(leads, right, middle)
+    return np.where(high == np.inf, np.inf, left)
 
 
 def statistic_radius(
@@ -186,17 +211,31 @@ def statistic_radius(
     return test * np.sqrt(np.maximum(left, 0))
 
 
-def bagging_rows(p_a: ArrayLike, n_rows: int, n_drawn: int) -> NDArray[np.int32]:
+def bagging_rows(
+    p_a: ArrayLike, n_rows: int, n_drawn: int, *, p_b: ArrayLike | None = None
+) -> NDArray[np.int32]:
     """Return the largest number of replaced rows that bagging covers, the test input untouched.
 
-    That is the largest r with ``p_A - (1 - q(r)) > 1/2``, q as in `bagging_radius`; -1 where not
-    even r = 0 holds.
+    That is the largest r with ``p_A - p_B > 2 (1 - q(r))``, q and p_B as in `bagging_radius`; -1
+    where not even r = 0 holds.
     """
+    p, other = _pair(p_a, p_b)
     kept = np.arange(n_rows, n_drawn - 1, -1.0)[: n_rows // 2 + 1]  # n - r
     avoided = np.cumprod((kept - n_drawn) / kept) * (1 - QUOTIENT_SLACK)  # q(1), q(2), ...
-    most = 1.5 - np.asarray(p_a, np.float64)
+    most = 1 - (p - other) / 2
     covered = np.searchsorted(-avoided, -most)
     return np.where(most < 1, covered, -1).astype(np.int32)
+
+
+def _pair(p_a: ArrayLike, p_b: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both bounds; another class has no more than the predicted one leaves."""
+    p = np.asarray(p_a, np.float64)
+    require((p >= 0) & (p <= 1), "p_a", p, "from 0 to 1")
+    if p_b is None:
+        return p, 1 - p
+    other = np.asarray(p_b, np.float64)
+    require((other >= 0) & (other <= 1), "p_b", other, "from 0 to 1")
+    return p, np.minimum(other, 1 - p)
 
 
 def statistic_rows(

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from certbd import bounds, certificates
-from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
+from certbd.axes import Certification
+from certbd.claims import claim
 from certbd.guarantees import Guarantee
 from certbd.schemas import ABSTAIN
 from certbd.storage import order_sensitivity, storage_update
@@ -76,10 +76,10 @@ def certify_split(
     DataFrame
         The columns of `schemas.CERTIFICATES`.
     """
-    predicted, p_lower = _claims(split.tally, certification, n_certificates)
-    margin = certificates.margin(p_lower, 1 - p_lower)
-    rows = np.arange(len(predicted))
-    certified = np.where(margin > 0, predicted, ABSTAIN)
+    claims = claim(split.tally, certification, n_certificates)
+    margin = claims.margin
+    rows = np.arange(len(margin))
+    certified = np.where(margin > 0, claims.predicted, ABSTAIN)
     table = pd.DataFrame(
         {
             "split": split.name,
@@ -87,8 +87,8 @@ def certify_split(
             "label": split.labels,
             "prediction": certified,
             "prediction_storage": certified,
-            "votes": split.tally.votes[rows, predicted],
-            "p_lower": p_lower,
+            "votes": split.tally.votes[rows, claims.predicted],
+            "p_lower": claims.p_lower,
             "margin": margin,
             "sigma": split.sigma,
             "radius_paper": split.sigma * margin.clip(0) if defense in PUBLISHED else np.nan,
@@ -98,7 +98,7 @@ def certify_split(
         }
     )
     if guarantee is not None:
-        table = table.assign(**guarantee.columns(p_lower, margin, split.sigma))
+        table = table.assign(**guarantee.columns(claims, split.sigma))
     if defense == "cert_ssb" and split.inputs is not None:
         queries = (split.inputs, certified, table["radius_paper"].to_numpy())
         updated = storage_update(*queries)
@@ -107,23 +107,6 @@ def certify_split(
         table["storage_action"] = updated.actions
         table["storage_order_sensitivity"] = order_sensitivity(*queries, orders, ORDERS)
     return table
-
-
-def _claims(
-    tally: Tally, certification: Certification, n_certificates: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the class with most votes (or score) and the lower bound on its probability."""
-    n, alpha = certification.n_models, alpha_of_certificate(certification, n_certificates)
-    if certification.bound in SCORE_BOUNDS:
-        if tally.scores is None:
-            raise ValueError(f"bound {certification.bound} needs scores")
-        lower = bounds.hoeffding_lower if certification.bound == "hoeffding" else bounds.kl_lower
-        mean = tally.scores / n
-        return mean.argmax(1), lower(mean.max(1).clip(0, 1), n, alpha / 2)
-    votes = tally.votes.max(1)
-    if certification.bound == "majority":
-        return tally.votes.argmax(1), bounds.majority_lower(votes, n, alpha)
-    return tally.votes.argmax(1), bounds.clopper_pearson_lower(votes, n, alpha / 2)
 
 
 def describe(table: pd.DataFrame) -> str:

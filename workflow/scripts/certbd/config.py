@@ -15,8 +15,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from certbd.axes import Certification, Run
-from certbd.contradictions import NOISE_KEYS, ROWS, Entry, contradictions, external_run
+from certbd.axes import ROWS, Certification, Run
+from certbd.contradictions import NOISE_KEYS, Entry, contradictions, external_run
 
 
 class ConfigError(ValueError):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from certbd.axes import Run
+from certbd.axes import ROWS, Run
 
 NOISE_KEYS = {
     "rab": ("sigma",),
@@ -14,8 +14,7 @@ NOISE_KEYS = {
     "bagging": ("n_drawn", "sigma_test"),
     "statistic": ("sigma_statistic", "sigma_test"),
 }
-ROWS = ("bagging", "statistic")
-"""Defences that cover rows; they take features, and need no noise on the test input."""
+SEARCHED = ("decoupled", "bagging", "statistic")
 NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
 Entry = Mapping[str, Any]
 
@@ -43,10 +42,7 @@ def contradictions(raw: Entry) -> Iterator[str]:
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
     for name, search in raw["searches"].items():
-        for key, table in (("dataset", "datasets"), ("attack", "attacks"), ("learner", "learners")):
-            yield from _undefined(raw, f"searches.{name}.{key}", search[key], table)
-        if raw["attacks"].get(search["attack"], {}).get("kind") == "none":
-            yield f"searches.{name}.attack: {search['attack']!r} has no trigger to be covered"
+        yield from _search_contradictions(raw, search, f"searches.{name}")
     for index, experiment in enumerate(raw["experiments"]):
         path = f"experiments[{index}]"
         if experiment["kind"] == "external":
@@ -59,6 +55,21 @@ def contradictions(raw: Entry) -> Iterator[str]:
         for noise in experiment["noises"]:
             yield from _undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
+
+
+def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str]:
+    """Find a search that lacks its defence's parameter, or has another's."""
+    for key, table in (("dataset", "datasets"), ("attack", "attacks"), ("learner", "learners")):
+        yield from _undefined(raw, f"{path}.{key}", search[key], table)
+    if raw["attacks"].get(search["attack"], {}).get("kind") == "none":
+        yield f"{path}.attack: {search['attack']!r} has no trigger to be covered"
+    own, _ = NOISE_KEYS[search["defense"]]
+    given = {NOISE_KEYS[defense][0] for defense in SEARCHED} & set(search)
+    if given != {own}:
+        found = " and ".join(sorted(given)) or "none"
+        yield f"{path}: {found}; allowed with defense {search['defense']}: {own}"
+    if learner := raw["learners"].get(search["learner"]):
+        yield from _learner_misfits(learner, search["defense"], f"{path}.learner")
 
 
 def _low_betas(path: str, beta: float, size: int) -> Iterator[str]:
@@ -115,6 +126,8 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
             yield f"noises.{name}.sigma_test: 0; allowed with defense decoupled: a number above 0"
     if learner := raw["learners"].get(experiment["learner"]):
         yield from _learner_misfits(learner, defense, f"{path}.learner")
+    if defense == "discrete" and experiment["certify"]["bound"] == "runner_up":
+        yield f"{path}.certify.bound: runner_up; allowed with defense discrete: any other"
     n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
     if n_models % chunk_size:
         yield (

@@ -4,9 +4,9 @@ A draw turns a poisoned set and one generator for each model into inputs (models
 (models, n) on a device. On a CPU the generators draw themselves; elsewhere they seed the device's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -111,6 +111,18 @@ class NoisyStatistic:
     """
 
     sigma: float
+
+
+def draw_of(noise: Mapping[str, Any], n_classes: int) -> Draw | NoisyStatistic:
+    """Return the randomness on the training side that the configuration's ``noise_levels`` mean."""
+    if "beta" in noise:
+        replacement = Replacement(noise["beta"], noise["values"])
+        return Replaced(replacement, noise["beta_labels"], n_classes)
+    if "n_drawn" in noise:
+        return Bagging(int(noise["n_drawn"]))
+    if "sigma_statistic" in noise:
+        return NoisyStatistic(noise["sigma_statistic"])
+    return Gaussian(noise["train"])
 
 
 def _noisy_copies(

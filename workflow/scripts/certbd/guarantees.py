@@ -1,7 +1,7 @@
 """What a defence's certificate covers, from the bound on the votes. ``docs/theory.md``.
 
-A guarantee knows the training side of a run and the attack that must be covered. It turns lower
-bounds on the probability of the predicted label into columns of `schemas.CERTIFICATES`.
+A guarantee knows the training side of a run and the attack that must be covered. It turns claims
+on the probability of the predicted label into columns of `schemas.CERTIFICATES`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from certbd import certificates, discrete
 from certbd.axes import Certification, alpha_of_certificate
+from certbd.claims import Claims
 from certbd.discrete import Domain
 from certbd.domains import kept_share
 from certbd.io import DataSplits, PoisonedSet, TriggeredInputs
@@ -26,12 +27,7 @@ MOST_FLIPS = 100
 class Guarantee(Protocol):
     """The training side of a run, as certificates need it."""
 
-    def columns(
-        self,
-        p_lower: NDArray[np.float64],
-        margin: NDArray[np.float64],
-        sigma: NDArray[np.float64],
-    ) -> Columns:
+    def columns(self, claims: Claims, sigma: NDArray[np.float64]) -> Columns:
         """Return the radii of each input (n,) and ``covers_attack``.
 
         `sigma` is the noise on each test input. What is not given stays empty.
@@ -51,13 +47,9 @@ class GaussianTraining(NamedTuple):
     n_poisoned: int | None
     attack_norm: float | None
 
-    def columns(
-        self,
-        p_lower: NDArray[np.float64],  # noqa: ARG002
-        margin: NDArray[np.float64],
-        sigma: NDArray[np.float64],
-    ) -> Columns:
+    def columns(self, claims: Claims, sigma: NDArray[np.float64]) -> Columns:
         """Return the joint and trigger radii and whether they cover the attack."""
+        margin = claims.margin
         general = statistic = np.full(len(margin), np.nan)
         count = self.n_poisoned
         if count is not None:
@@ -105,12 +97,11 @@ class DiscreteNoise(NamedTuple):
 
     def columns(
         self,
-        p_lower: NDArray[np.float64],
-        margin: NDArray[np.float64],  # noqa: ARG002
+        claims: Claims,
         sigma: NDArray[np.float64],  # noqa: ARG002
     ) -> Columns:
         """Return the number of changed coordinates that are covered (-1: abstained)."""
-        flips = discrete.certified_flips_mixed(p_lower, self.domains, max_flips=MOST_FLIPS)
+        flips = discrete.certified_flips_mixed(claims.p_lower, self.domains, max_flips=MOST_FLIPS)
         covered = None if self.changes is None else flips >= self.changes
         return {"radius_l0": flips, "covers_attack": covered}
 

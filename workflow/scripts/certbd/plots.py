@@ -30,6 +30,12 @@ BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
     "kl": "#e69f00",
     "clopper_pearson": "#56b4e9",
     "majority": "#009e73",
+    "runner_up": "#0072b2",
+}
+PARAMETERS = {  # of a search
+    "sigma_train": "training noise σ_train",
+    "n_drawn": "rows drawn for a model, m",
+    "sigma_statistic": "noise on the statistic, s",
 }
 METHOD = ["defense", "noise", "learner", "bound"]
 POINTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
@@ -196,19 +202,19 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
 
 
 def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
-    """Draw certified accuracy over pairs of noise levels: all classes, and the worst class.
+    """Draw certified accuracy over pairs of parameters: all classes, and the worst class.
 
     Parameters
     ----------
     grid : DataFrame
-        The columns of `schemas.NOISE_SEARCH`. The best pair is framed.
+        The columns of `schemas.SEARCH`. The best pair is framed.
     """
-    (best,) = grid.loc[grid["best"], ["sigma_train", "sigma_test"]].itertuples(index=False)
+    (best,) = grid.loc[grid["best"], ["value", "sigma_test"]].itertuples(index=False)
     shares = {"certified": "all classes", "worst_class": "worst class"}
     with mpl.rc_context(STYLE | {"axes.grid": False}):
         figure, axes = _panels(1, 2, height=3.2)
         for panel, (column, name) in zip(axes[0], shares.items(), strict=True):
-            table = grid.pivot_table(column, "sigma_train", "sigma_test")
+            table = grid.pivot_table(column, "value", "sigma_test")
             image = panel.imshow(
                 table, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto"
             )
@@ -222,7 +228,7 @@ def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
             panel.set(title=name, xlabel="test noise σ_test")
             panel.set_xticks(range(table.shape[1]), [f"{level:g}" for level in table.columns])
             panel.set_yticks(range(table.shape[0]), [f"{level:g}" for level in table.index])
-        axes[0][0].set_ylabel("training noise σ_train")
+        axes[0][0].set_ylabel(PARAMETERS[grid["parameter"].iloc[0]])
         figure.colorbar(
             image, ax=list(axes[0]), label="certified at the attack (share; % in cells)"
         )

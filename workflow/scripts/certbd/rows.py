@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from certbd import certificates
+from certbd.claims import Claims
 from certbd.guarantees import Columns
 
 RECTIFIED = ("random_conv",)
@@ -24,18 +25,13 @@ class BaggedRows(NamedTuple):
     n_poisoned: int
     attack_norm: float | None
 
-    def columns(
-        self,
-        p_lower: NDArray[np.float64],
-        margin: NDArray[np.float64],  # noqa: ARG002
-        sigma: NDArray[np.float64],
-    ) -> Columns:
+    def columns(self, claims: Claims, sigma: NDArray[np.float64]) -> Columns:
         """Return the trigger radius, the rows that may be replaced, and coverage of the attack."""
-        sizes = (self.n_rows, self.n_drawn)
+        p_a, p_b, sizes = claims.p_lower, claims.p_upper, (self.n_rows, self.n_drawn)
         trigger = None
         if np.all(sigma > 0):
-            trigger = certificates.bagging_radius(p_lower, sigma, *sizes, self.n_poisoned)
-        rows = certificates.bagging_rows(p_lower, *sizes)
+            trigger = certificates.bagging_radius(p_a, sigma, *sizes, self.n_poisoned, p_b=p_b)
+        rows = certificates.bagging_rows(p_a, *sizes, p_b=p_b)
         return _columns(trigger, rows, self.attack_norm)
 
 
@@ -48,14 +44,10 @@ class StatisticRows(NamedTuple):
     n_poisoned: int
     attack_norm: float | None
 
-    def columns(
-        self,
-        p_lower: NDArray[np.float64],  # noqa: ARG002
-        margin: NDArray[np.float64],
-        sigma: NDArray[np.float64],
-    ) -> Columns:
+    def columns(self, claims: Claims, sigma: NDArray[np.float64]) -> Columns:
         """Return the trigger radius, the rows that may be replaced, and coverage of the attack."""
-        noise, n_rows, bound = self.sigma_statistic, self.n_rows, self.bound
+        margin, noise = claims.margin, self.sigma_statistic
+        n_rows, bound = self.n_rows, self.bound
         trigger = None
         if np.all(sigma > 0):
             trigger = certificates.statistic_radius(

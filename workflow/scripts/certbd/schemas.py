@@ -58,10 +58,11 @@ CERTIFICATES = pa.schema(
     ]
 )
 
-NOISE_SEARCH = pa.schema(
-    [
+SEARCH = pa.schema(
+    [pa.field("parameter", pa.string(), nullable=False)]
+    + [
         pa.field(name, pa.float64(), nullable=False)
-        for name in ("sigma_train", "sigma_test", "accuracy", "certified", "worst_class")
+        for name in ("value", "sigma_test", "accuracy", "certified", "worst_class")
     ]
     + [pa.field("best", pa.bool_(), nullable=False)]
 )

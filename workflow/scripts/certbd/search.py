@@ -1,6 +1,6 @@
-"""Constant noise for `decoupled`, searched on a validation part of the training set.
+"""A defence's training side and test noise, searched on a validation part of the training set.
 
-It suggests; the configuration decides. The theorem needs noise that does not depend on the data
+It suggests; the configuration decides. The theorems need parameters that do not depend on the data
 under attack (``docs/theory.md``, section 2): search on data that you trust, or before the attack.
 """
 
@@ -12,10 +12,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from certbd import bounds, certificates, ensembles, models, rng
-from certbd.draws import Gaussian
-from certbd.guarantees import GaussianTraining
-from certbd.io import PoisonedSet
+from certbd import ensembles, models, rng
+from certbd.axes import ROWS, Certification
+from certbd.claims import claim
+from certbd.contradictions import NOISE_KEYS
+from certbd.coverage import guarantee_of, outline
+from certbd.draws import draw_of
+from certbd.guarantees import Guarantee
+from certbd.io import DataError, PoisonedSet
+from certbd.tally import Tally
 from certbd.votes import vote
 
 VALIDATION_SHARE = 3
@@ -43,7 +48,7 @@ def hold_out(
     return kept, np.sort(generator.permutation(validation)[:most])
 
 
-def search_noise(
+def search_pairs(
     training: PoisonedSet,
     attack: Attack,
     learner: Mapping[str, Any],
@@ -51,47 +56,59 @@ def search_noise(
     search: Mapping[str, Any],
     device: torch.device,
 ) -> pd.DataFrame:
-    """Certify held-out training inputs at every pair of noise levels.
+    """Certify held-out training inputs at every pair of a training parameter and test noise.
 
     Pilot models train on two thirds of the training set. The radius is that of the whole set: its
-    class sizes and the attack's own number of poisoned inputs.
+    rows, its class sizes and the attack's own number of poisoned inputs.
 
     Parameters
     ----------
+    training : PoisonedSet
+        With the learner's features in the place of inputs.
     search : mapping
         An entry of the configuration's ``searches``.
 
     Returns
     -------
     DataFrame
-        sigma_train, sigma_test, accuracy, certified (at the attack), worst_class, best.
+        The columns of `schemas.SEARCH`.
+
+    Raises
+    ------
+    DataError
+        If more rows are to be drawn than are left to train on.
     """
-    seed, indices = search["seed"], range(search["n_models"])
+    seed, indices, defense = search["seed"], range(search["n_models"]), search["defense"]
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
     inputs, labels = training.inputs[rows], training.labels[rows]
+    parameter, _ = NOISE_KEYS[defense]
+    _check_draw(search, len(fit.labels))
     module = models.build(learner, inputs.shape[1:], n_classes)
     points = []
-    for sigma_train in search["sigma_train"]:
-        draw = Gaussian(sigma_train)
+    for value in search[parameter]:
+        noise = {"train" if parameter == "sigma_train" else parameter: value}
+        draw = draw_of(noise, n_classes)
         pilots = ensembles.train(fit, draw, learner, n_classes, seed, indices, rng.PILOTS, device)
-        guarantee = guarantee_of(training.labels, sigma_train, learner, attack)
+        sigma_train = None if defense in ROWS else np.full(len(training.labels), value)
+        guarantee = guarantee_of(
+            defense, noise, outline(learner), training.labels, n_classes, sigma_train, attack[::-1]
+        )
         for sigma_test in search["sigma_test"]:
-            noise = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)
-            votes, _ = vote(module, pilots, inputs, sigma_test, noise)
+            generators = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)
+            votes, _ = vote(module, pilots, inputs, sigma_test, generators)
             point = _certified(votes, labels, n_classes, sigma_test, guarantee, search["alpha"])
-            points.append({"sigma_train": sigma_train, "sigma_test": sigma_test, **point})
+            pair = {"parameter": parameter, "value": value, "sigma_test": sigma_test}
+            points.append(pair | point)
     grid = pd.DataFrame(points)
     return grid.assign(best=grid.index == best(grid).name)
 
 
-def guarantee_of(
-    labels: NDArray[np.int64], sigma_train: float, learner: Mapping[str, Any], attack: Attack
-) -> GaussianTraining:
-    """Return what constant training noise guarantees against an attack."""
-    sigma = np.full(len(labels), sigma_train)
-    by_means = learner["kind"] == "nearest_class_mean"
-    variance = certificates.class_variance(labels, sigma) if by_means else None
-    return GaussianTraining(sigma, variance, attack.n_poisoned, attack.norm)
+def _check_draw(search: Mapping[str, Any], n_rows: int) -> None:
+    if (most := max(search.get("n_drawn", [0]))) > n_rows:
+        raise DataError(
+            f"searches: n_drawn {most}; allowed: at most the {n_rows} training inputs that are "
+            "not held out"
+        )
 
 
 def _certified(
@@ -99,15 +116,15 @@ def _certified(
     labels: NDArray[np.int64],
     n_classes: int,
     sigma_test: float,
-    guarantee: GaussianTraining,
+    guarantee: Guarantee,
     alpha: float,
 ) -> dict[str, float]:
     """Return shares of inputs predicted right, and certified right at the attack."""
     counts = np.stack([(votes == label).sum(0) for label in range(n_classes)], axis=1)
-    p_lower = bounds.majority_lower(counts.max(1), len(votes), alpha)
-    margin = certificates.margin(p_lower, 1 - p_lower)
-    columns = guarantee.columns(p_lower, margin, np.full(len(labels), sigma_test))
-    right = (counts.argmax(1) == labels) & (margin > 0)
+    certification = Certification(len(votes), "majority", alpha, "per_input")
+    claims = claim(Tally(counts, None), certification, len(labels))
+    columns = guarantee.columns(claims, np.full(len(labels), sigma_test))
+    right = (claims.predicted == labels) & (claims.margin > 0)
     certified = right & np.asarray(columns["covers_attack"], dtype=bool)
     worst = min(certified[labels == label].mean() for label in np.unique(labels))
     return {"accuracy": right.mean(), "certified": certified.mean(), "worst_class": worst}
@@ -122,7 +139,7 @@ def best(points: pd.DataFrame) -> pd.Series:
 def describe(point: pd.Series) -> str:
     """Say in a line what a pair gives."""
     return (
-        f"best pair: sigma_train {point['sigma_train']:g}, sigma_test {point['sigma_test']:g}: "
-        f"certified at the attack {100 * point['certified']:.1f} %, worst class "
-        f"{100 * point['worst_class']:.1f} %, accuracy {100 * point['accuracy']:.1f} %"
+        f"best pair: {point['parameter']} {point['value']:g}, sigma_test "
+        f"{point['sigma_test']:g}: certified at the attack {100 * point['certified']:.1f} %, "
+        f"worst class {100 * point['worst_class']:.1f} %, accuracy {100 * point['accuracy']:.1f} %"
     )
