@@ -12,15 +12,15 @@ from certbd.noise import sigma_of
 
 def main(smk: Any) -> None:
     """Make ``models/chunk-{chunk}.safetensors``."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]):
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         poisoned = poisoned._replace(
             inputs=features.apply(settings["learner"].get("features"), poisoned.inputs)
         )
         ensemble = ensembles.train(
             poisoned,
-            _draw(settings, len(poisoned.labels), smk.input.get("sigma")),
+            _draw(settings, len(poisoned.labels), smk.input.get("sigma"), made.get("sigma")),
             models.with_pretrained(settings["learner"], smk.resources.pretrained),
             settings["n_classes"],
             settings["seed"],
@@ -28,11 +28,12 @@ def main(smk: Any) -> None:
             device=ensembles.pick_device(smk.resources.device),
         )
         stacked = {name: parameter.cpu().numpy() for name, parameter in ensemble.items()}
-        io.write_models(smk.output.models, stacked, io.provenance(settings, smk.params.code))
+        origin = io.provenance(settings, smk.params.code, made)
+        io.write_models(smk.output.models, stacked, origin)
 
 
 def _draw(
-    settings: Mapping[str, Any], n_rows: int, sigma_file: str | None
+    settings: Mapping[str, Any], n_rows: int, sigma_file: str | None, identity: str | None
 ) -> Draw | NoisyStatistic:
     """Return the randomness on the training side that a noise entry stands for."""
     levels = settings["noise"]
@@ -43,7 +44,7 @@ def _draw(
         return Bagging(int(levels["n_drawn"]))
     if levels and "sigma_statistic" in levels:
         return NoisyStatistic(levels["sigma_statistic"])
-    return Gaussian(sigma_of(schemas.TRAIN, n_rows, levels, sigma_file))
+    return Gaussian(sigma_of(schemas.TRAIN, n_rows, levels, sigma_file, identity))
 
 
 if "snakemake" in globals():
