@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from certbd import closed_form, draws, ensembles, io, models, networks, rng
+from certbd import closed_form, draws, ensembles, io, models, networks, rng, seals
 from certbd.draws import Gaussian
 from certbd.networks import logits, saved_bytes
 from certbd.votes import vote
@@ -395,7 +395,8 @@ def test_pretrained_weights_replace_all_but_the_head(images, tmp_path):
     module = models.build(RESNET, (3, 16, 16), 2)
     given = models.initial_state(module, rng.generator(5, rng.Purpose.WEIGHTS))
     io.write_models(tmp_path / "weights.safetensors", given, {})
-    learner = models.with_pretrained(RESNET, str(tmp_path / "weights.safetensors"))
+    file = tmp_path / "weights.safetensors"
+    learner = models.with_pretrained(RESNET | {"pretrained": seals.file_sum(file)}, str(file))
     slow = learner | {"learning_rate": 1e-9}
     ensemble = train(images, slow, range(2))
     for name in ("conv1.weight", "layer3.0.downsample.0.weight"):
@@ -404,5 +405,9 @@ def test_pretrained_weights_replace_all_but_the_head(images, tmp_path):
     assert models.with_pretrained(RESNET, "") == RESNET
     given.pop("layer2.1.conv1.weight")
     io.write_models(tmp_path / "cut.safetensors", given, {})
+    file = tmp_path / "cut.safetensors"
+    cut = RESNET | {"pretrained": seals.file_sum(file)}
     with pytest.raises(io.DataError, match=r"cut.safetensors: layer2.1.conv1.weight must have"):
-        models.with_pretrained(RESNET, str(tmp_path / "cut.safetensors"))
+        models.with_pretrained(cut, str(file))
+    with pytest.raises(io.DataError, match=r"cut.safetensors: has changed since"):
+        models.with_pretrained(RESNET | {"pretrained": "0" * 64}, str(file))

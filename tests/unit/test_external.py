@@ -130,7 +130,7 @@ def test_mistakes_in_long_files(tmp_path):
         read(tmp_path, table.iloc[1:], labels)
     with pytest.raises(io.DataError, match=r"votes.parquet: 25 votes; needed: one of each"):
         read(tmp_path, pd.concat([table, table.iloc[:1]]), labels)
-    with pytest.raises(io.DataError, match="look at model 5"):
+    with pytest.raises(io.DataError, match=r"votes.parquet: no votes of model 5; needed: models 0"):
         read(tmp_path, table[table["model"] < 5], labels)
     with pytest.raises(io.DataError, match=r"votes.parquet: row 0: .*'vote': 7"):
         read(tmp_path, put("vote", 0, 7)(table), labels)

@@ -66,8 +66,8 @@ def test_scores_out_of_range_are_named(tmp_path, bad):
         (lambda t: t.assign(vote=t["vote"].where(t.index != 2, 4)), "row 2: .*'vote': 4.* to 3"),
         (lambda t: t.assign(sample=t["sample"].where(t.index != 2, 3)), "row 2: .*'sample': 3"),
         (lambda t: t.assign(split="other"), "row 0: .*'split': 'other'"),
-        (lambda t: t.assign(model=t["model"] + 1), "look at model 0"),
-        (lambda t: t[t["model"] < 3], "look at model 3"),
+        (lambda t: t.assign(model=t["model"] + 1), "chunk.parquet: votes of model 4; needed"),
+        (lambda t: t[t["model"] < 3], "chunk.parquet: no votes of model 3; needed: models 0 to 3"),
     ],
 )
 def test_missing_doubled_and_odd_votes_are_refused(tmp_path, change, named):

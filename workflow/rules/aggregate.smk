@@ -53,6 +53,7 @@ rule make_summary:
         models=report(
             "results/models.csv", caption="../report/models.rst", category="Summary"
         ),
+        sums="results/provenance.json",
     log:
         "results/logs/make_summary.log",
     benchmark:
@@ -68,6 +69,7 @@ rule make_summary:
             "rows": [summary_row(*row) for row in CONFIG.rows],
             "grids": dict(CONFIG.curves),
         },
+        inputs=lambda w: summary_inputs(),
         code=code("make_summary.py"),
     script:
         "../scripts/make_summary.py"
@@ -78,6 +80,7 @@ rule plot_certified_accuracy:
     input:
         summary="results/summary.csv",
         curves="results/curves.csv",
+        sums="results/provenance.json",
     output:
         figures=report(
             CURVE_FILES,
@@ -123,6 +126,11 @@ rule plot_sigma_distribution:
         runtime=30,
     params:
         settings={"runs": [run._asdict() for run in SEARCHED]},
+        inputs=lambda w: {
+            "sigma": [
+                identity("sigma", SimpleNamespace(**run._asdict())) for run in SEARCHED
+            ]
+        },
         code=code("plot_sigma_distribution.py"),
     script:
         "../scripts/plot_sigma_distribution.py"
@@ -132,6 +140,7 @@ rule plot_attack_success:
     """Needs the summary; makes attack success with and without each defence."""
     input:
         summary="results/summary.csv",
+        sums="results/provenance.json",
     output:
         figures=report(
             SUCCESS_FILES,

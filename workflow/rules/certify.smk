@@ -31,14 +31,8 @@ rule certify_votes:
         mem_mb=2000,
         runtime=60,
     params:
-        settings=lambda w: {
-            "certification": certification_of(w),
-            "noise": CONFIG.noise_levels(run_of(w)),
-            "defense": w.defense,
-            "learner": coverage.outline(CONFIG.learners[w.learner]),
-            "attack_norm": ATTACK_SLICES[run_of(w)]["attack_norm"] or None,
-            "seed": int(w.seed),
-        },
+        settings=certificate_settings,
+        inputs=lambda w: inputs_of("certificates", w),
         code=code("certify_votes.py"),
     script:
         "../scripts/certify_votes.py"

@@ -8,11 +8,12 @@ import hashlib
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from certbd import attacks, coverage, datasets, domains, guarantees
+from certbd import attacks, coverage, datasets, domains, guarantees, seals
 from certbd.axes import CURVES_OF, SCORE_BOUNDS, Certification, Run
 from certbd.config import ConfigError, read_config
 from certbd.fingerprint import fingerprint
@@ -168,6 +169,7 @@ EXTERNAL_FILES = {
 }
 
 
+@cache
 def checksum(path):
     """A file's content, so that another path to it changes nothing."""
     if path is None:
@@ -332,6 +334,157 @@ def summary_row(run, certification):
     )
 
 
+@cache
 def code(script):
     """The fingerprint of a rule's script and of the library modules behind it."""
     return fingerprint(SCRIPTS / script)
+
+
+def data_settings(wildcards):
+    """What makes a dataset's arrays."""
+    return {"dataset": dataset_slice(wildcards.dataset)}
+
+
+def poison_settings(wildcards):
+    """What makes a poison set."""
+    return {"attack": CONFIG.attacks[wildcards.attack]}
+
+
+def undefended_settings(wildcards):
+    """What trains the network without defence."""
+    return {
+        "learner": learner_slice(wildcards.learner),
+        "seed": CONFIG.attacks[wildcards.attack]["seed"],
+    }
+
+
+def sigma_settings(wildcards):
+    """What optimises the noise of each input."""
+    return {
+        "noise": CONFIG.noises[wildcards.noise],
+        "learner": learner_slice(wildcards.learner),
+        "seed": int(wildcards.seed),
+    }
+
+
+def model_settings(wildcards):
+    """What trains an ensemble, whichever of its models."""
+    n_classes = len(OUTLINES[wildcards.dataset].classes)
+    return training_slice(wildcards) | {"n_classes": n_classes}
+
+
+def vote_settings(wildcards):
+    """What lets an ensemble vote, whichever of its models."""
+    return training_slice(wildcards) | {"scores": run_of(wildcards) in SCORED}
+
+
+def certificate_settings(wildcards):
+    """What certifies the votes of a run."""
+    attack = ATTACK_SLICES[run_of(wildcards)]
+    return {
+        "certification": certification_of(wildcards),
+        "noise": CONFIG.noise_levels(run_of(wildcards)),
+        "defense": wildcards.defense,
+        "learner": coverage.outline(CONFIG.learners[wildcards.learner]),
+        "attack_norm": attack["attack_norm"] or None,
+        "seed": int(wildcards.seed),
+    }
+
+
+def search_settings(wildcards):
+    """What tries pairs of noise levels."""
+    search = CONFIG.searches[wildcards.search]
+    return {
+        "search": search,
+        "learner": learner_slice(search["learner"]),
+        "attack_norm": float(CONFIG.attacks[search["attack"]]["norm"]),
+    }
+
+
+AXES = (*Run._fields, *Certification._fields)
+STAGES = (
+    {  # the script, settings and axes of a stage, and the stages whose files it reads
+        "data": ("make_dataset.py", data_settings, AXES[:1], ()),
+        "poison": ("make_poison.py", poison_settings, AXES[:2], ("data",)),
+        "undefended": (
+            "train_undefended.py",
+            undefended_settings,
+            ("dataset", "attack", "learner"),
+            ("data", "poison"),
+        ),
+        "sigma": ("optimise_sigma.py", sigma_settings, Run._fields, ("data", "poison")),
+        "models": ("train_models.py", model_settings, Run._fields, ("poison", "sigma")),
+        "votes": (
+            "collect_votes.py",
+            vote_settings,
+            Run._fields,
+            ("data", "poison", "sigma", "models"),
+        ),
+        "certificates": (
+            "certify_votes.py",
+            certificate_settings,
+            AXES,
+            ("data", "poison", "sigma", "votes"),
+        ),
+        "external": ("certify_external.py", external_slice, AXES, ()),
+    }
+)
+
+
+def inputs_of(stage, wildcards):
+    """The identities that the files a stage reads must have."""
+    return {
+        name: identity(name, wildcards)
+        for name in STAGES[stage][3]
+        if name != "sigma" or wildcards.defense == "cert_ssb"
+    }
+
+
+def identity(stage, wildcards):
+    """The identity of what a stage makes: of its settings, its code and all that is before it."""
+    return identity_at(
+        stage, tuple(str(getattr(wildcards, axis)) for axis in STAGES[stage][2])
+    )
+
+
+@cache
+def identity_at(stage, place):
+    """The same, by the values of a stage's axes."""
+    script, settings, axes, _ = STAGES[stage]
+    wildcards = SimpleNamespace(**dict(zip(axes, place)))
+    return seals.identity(
+        settings(wildcards), code(script), inputs_of(stage, wildcards)
+    )
+
+
+def summary_inputs():
+    """The identities of all certificates, and of the undefended networks' predictions."""
+    certificates = [
+        identity(
+            "external" if run in CONFIG.external else "certificates",
+            SimpleNamespace(**run._asdict(), **certification._asdict()),
+        )
+        for run, certification in CONFIG.rows
+    ]
+    first = {file: run for run, file in reversed(UNDEFENDED_FILES.items())}
+    undefended = [
+        SimpleNamespace(**first[file]._asdict() | {"learner": CONFIG.undefended})
+        for file in UNDEFENDED_INPUTS
+    ]
+    return {
+        "certificates": certificates,
+        "undefended": [identity("undefended", network) for network in undefended],
+    }
+
+
+def search_inputs(wildcards):
+    """The identities of the files that a search for noise reads."""
+    search = SimpleNamespace(**CONFIG.searches[wildcards.search])
+    return {stage: identity(stage, search) for stage in ("data", "poison")}
+
+
+def search_identity(wildcards):
+    """The identity of the table that a search makes."""
+    return seals.identity(
+        search_settings(wildcards), code("search_noise.py"), search_inputs(wildcards)
+    )

@@ -17,7 +17,7 @@ rule make_dataset:
         runtime=60,
         path=lambda w: str(dataset_path(w.dataset)),
     params:
-        settings=lambda w: {"dataset": dataset_slice(w.dataset)},
+        settings=data_settings,
         code=code("make_dataset.py"),
     script:
         "../scripts/make_dataset.py"

@@ -22,7 +22,8 @@ rule make_poison:
         mem_mb=memory,
         runtime=10,
     params:
-        settings=lambda w: {"attack": CONFIG.attacks[w.attack]},
+        settings=poison_settings,
+        inputs=lambda w: inputs_of("poison", w),
         code=code("make_poison.py"),
     script:
         "../scripts/make_poison.py"
@@ -51,10 +52,8 @@ rule train_undefended:
         device=CONFIG.device,
         pretrained=lambda w: PRETRAINED[w.learner],
     params:
-        settings=lambda w: {
-            "learner": learner_slice(w.learner),
-            "seed": CONFIG.attacks[w.attack]["seed"],
-        },
+        settings=undefended_settings,
+        inputs=lambda w: inputs_of("undefended", w),
         code=code("train_undefended.py"),
     script:
         "../scripts/train_undefended.py"

@@ -21,6 +21,7 @@ rule tabulate_reach:
             caption="../report/reach.rst",
             category="Reach",
         ),
+        sums="results/reach.provenance.json",
     log:
         "results/logs/tabulate_reach.log",
     benchmark:

@@ -30,13 +30,8 @@ rule search_noise:
         device=CONFIG.device,
         pretrained=lambda w: PRETRAINED[CONFIG.searches[w.search]["learner"]],
     params:
-        settings=lambda w: {
-            "search": CONFIG.searches[w.search],
-            "learner": learner_slice(CONFIG.searches[w.search]["learner"]),
-            "attack_norm": float(
-                CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
-            ),
-        },
+        settings=search_settings,
+        inputs=search_inputs,
         code=code("search_noise.py"),
     script:
         "../scripts/search_noise.py"
@@ -70,6 +65,7 @@ rule plot_noise_search:
                 CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
             ),
         },
+        inputs=lambda w: search_inputs(w) | {"grid": search_identity(w)},
         code=code("plot_noise_search.py"),
     script:
         "../scripts/plot_noise_search.py"

@@ -25,11 +25,8 @@ rule optimise_sigma:
         device=CONFIG.device,
         pretrained=lambda w: PRETRAINED[w.learner],
     params:
-        settings=lambda w: {
-            "noise": CONFIG.noises[w.noise],
-            "learner": learner_slice(w.learner),
-            "seed": int(w.seed),
-        },
+        settings=sigma_settings,
+        inputs=lambda w: inputs_of("sigma", w),
         code=code("optimise_sigma.py"),
     script:
         "../scripts/optimise_sigma.py"

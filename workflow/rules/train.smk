@@ -28,11 +28,8 @@ rule train_models:
         device=CONFIG.device,
         pretrained=lambda w: PRETRAINED[w.learner],
     params:
-        settings=lambda w: training_slice(w)
-        | {
-            "n_classes": len(OUTLINES[w.dataset].classes),
-            "models": models_of(w.chunk),
-        },
+        settings=lambda w: model_settings(w) | {"models": models_of(w.chunk)},
+        inputs=lambda w: inputs_of("models", w),
         code=code("train_models.py"),
     script:
         "../scripts/train_models.py"

@@ -26,8 +26,8 @@ rule collect_votes:
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
     params:
-        settings=lambda w: training_slice(w)
-        | {"models": models_of(w.chunk), "scores": run_of(w) in SCORED},
+        settings=lambda w: vote_settings(w) | {"models": models_of(w.chunk)},
+        inputs=lambda w: inputs_of("votes", w),
         code=code("collect_votes.py"),
     script:
         "../scripts/collect_votes.py"

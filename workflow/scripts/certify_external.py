@@ -15,6 +15,10 @@ def main(smk: Any) -> None:
     settings = smk.params.settings
     certification = Certification(**settings["certification"])
     with job_log(smk.log[0]) as log:
+        for key in ("votes", "labels"):
+            if settings[key] is not None:
+                changed = "has changed since this run was planned; run again"
+                io.check_sum(smk.resources[key], settings[key], changed)
         splits = external.read_votes(
             smk.resources.votes,
             smk.resources.labels or None,
@@ -34,7 +38,7 @@ def main(smk: Any) -> None:
         orders = rng.generator(0, rng.Purpose.QUERY_ORDERS)
         table = certify.certify_splits(splits, training, certification, "external", orders)
         log.info("%s", certify.describe(table))
-        origin = io.provenance(settings, smk.params.code)
+        origin = io.provenance(settings, smk.params.code, {})
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)
 
 

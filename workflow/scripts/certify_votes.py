@@ -13,15 +13,16 @@ from certbd.tally import count_votes
 
 def main(smk: Any) -> None:
     """Make ``certificates.parquet``, and ``faults.parquet`` with the models that failed."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     certification = Certification(**settings["certification"])
     with job_log(smk.log[0]) as log:
-        data = io.read_arrays(smk.input.data, io.DataSplits)
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
-        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
+        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
 
         def sigma(split: str, n_inputs: int) -> Any:
-            return sigma_of(split, n_inputs, settings["noise"], smk.input.get("sigma"))
+            file = smk.input.get("sigma")
+            return sigma_of(split, n_inputs, settings["noise"], file, made.get("sigma"))
 
         splits = {
             schemas.BENIGN: (data.test_inputs, data.test_labels),
@@ -34,6 +35,7 @@ def main(smk: Any) -> None:
             certification.n_models,
             len(data.class_names),
             certification.bound in SCORE_BOUNDS,
+            made["votes"],
         )
         if settings["defense"] == "discrete":
             guarantee: Guarantee = DiscreteNoise.of(settings["noise"], data, poisoned, triggered)
@@ -55,7 +57,7 @@ def main(smk: Any) -> None:
         ]
         table = certify.certify_splits(voted, guarantee, certification, settings["defense"], orders)
         log.info("%s", certify.describe(table))
-        origin = io.provenance(settings, smk.params.code)
+        origin = io.provenance(settings, smk.params.code, made)
         for fault, models in faults.groupby("fault")["model"]:
             log.warning("%d models %s, counted in N: %s", len(models), fault, models.tolist())
         io.write_table(smk.output.faults, faults, schemas.FAULTS, origin)

@@ -16,13 +16,13 @@ from certbd.votes import vote
 
 def main(smk: Any) -> None:
     """Make ``votes/chunk-{chunk}.parquet``."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     indices = range(*settings["models"])
     with job_log(smk.log[0]) as log:
-        data = io.read_arrays(smk.input.data, io.DataSplits)
-        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
+        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
         device = ensembles.pick_device(smk.resources.device)
-        stacked = io.read_models(smk.input.models)
+        stacked = io.read_models(smk.input.models, made["models"])
         ensemble = {name: torch.from_numpy(stacked[name]).to(device) for name in stacked}
         splits = {
             split: features.apply(settings["learner"].get("features"), inputs)
@@ -35,7 +35,9 @@ def main(smk: Any) -> None:
         module = models.build(settings["learner"], shape, n_classes)
         votes, scores = {}, {}
         for split, inputs in splits.items():
-            noise: Any = sigma_of(split, len(inputs), settings["noise"], smk.input.get("sigma"))
+            noise: Any = sigma_of(
+                split, len(inputs), settings["noise"], smk.input.get("sigma"), made.get("sigma")
+            )
             if settings["noise"] and "beta" in settings["noise"]:
                 noise = Replacement(settings["noise"]["beta"], settings["noise"]["values"])
             generators = rng.generators(settings["seed"], rng.Purpose.TEST_NOISE, indices)
@@ -48,7 +50,8 @@ def main(smk: Any) -> None:
             schema = schemas.scored_votes(n_classes)
             table["score"] = list(np.concatenate([*scores.values()], 1).reshape(-1, n_classes))
         log.info("%d models voted", len(indices))
-        io.write_table(smk.output.votes, table, schema, io.provenance(settings, smk.params.code))
+        origin = io.provenance(settings, smk.params.code, made)
+        io.write_table(smk.output.votes, table, schema, origin)
 
 
 def _table(votes: dict[str, NDArray[np.int16]], indices: range) -> pd.DataFrame:

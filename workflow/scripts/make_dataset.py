@@ -12,7 +12,8 @@ def main(smk: Any) -> None:
     with job_log(smk.log[0]) as log:
         data = datasets.load(smk.params.settings["dataset"], Path(smk.resources.path))
         log.info("%d training and %d test inputs", len(data.train_labels), len(data.test_labels))
-        io.write_arrays(smk.output.data, data, io.provenance(smk.params.settings, smk.params.code))
+        origin = io.provenance(smk.params.settings, smk.params.code, {})
+        io.write_arrays(smk.output.data, data, origin)
 
 
 if "snakemake" in globals():

@@ -10,9 +10,9 @@ from certbd.logs import job_log
 
 def main(smk: Any) -> None:
     """Make ``poisoned.npz`` and ``triggered.npz``."""
-    attack = smk.params.settings["attack"]
+    attack, made = smk.params.settings["attack"], smk.params.inputs
     with job_log(smk.log[0]) as log:
-        data = io.read_arrays(smk.input.data, io.DataSplits)
+        data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         if attack["kind"] == "none":
             none = np.array([], np.int64)
             poisoned = io.PoisonedSet(data.train_inputs, data.train_labels, none)
@@ -35,7 +35,7 @@ def main(smk: Any) -> None:
                 attacks.add_trigger(data.test_inputs, trigger, attack["kind"]), data.test_labels
             )
         log.info("%d of %d training inputs poisoned", len(poisoned.indices), len(poisoned.labels))
-        origin = io.provenance(smk.params.settings, smk.params.code)
+        origin = io.provenance(smk.params.settings, smk.params.code, made)
         io.write_arrays(smk.output.poisoned, poisoned, origin)
         io.write_arrays(smk.output.triggered, triggered, origin)
 

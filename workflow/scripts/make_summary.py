@@ -4,23 +4,26 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import io, metrics, schemas
+from certbd import io, metrics, products, schemas
 from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``summary.csv``, ``curves.csv`` and ``models.csv``."""
-    settings = smk.params.settings
+    """Make ``summary.csv``, ``curves.csv``, ``models.csv`` and their ``provenance.json``."""
+    settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]) as log:
         rows: list[dict[str, Any]] = []
         points: list[dict[str, Any]] = []
         lines: set[tuple[Any, ...]] = set()
-        for row, certificates in zip(settings["rows"], smk.input.certificates, strict=True):
-            certified = io.read_table(certificates, schemas.CERTIFICATES)
+        for row, certificates, identity in zip(
+            settings["rows"], smk.input.certificates, made["certificates"], strict=True
+        ):
+            certified = io.read_table(certificates, schemas.CERTIFICATES, identity)
             undefended = None
             if row["undefended"] is not None:
                 path = smk.input.undefended[row["undefended"]]
-                undefended = io.read_table(path, schemas.PREDICTIONS)
+                identity = made["undefended"][row["undefended"]]
+                undefended = io.read_table(path, schemas.PREDICTIONS, identity)
             rows.append(metrics.summarise(row, certified, undefended))
             line = tuple(row[axis] for axis in metrics.LINE)
             if line not in lines:  # of several N or multiplicities, the one listed first
@@ -28,14 +31,20 @@ def main(smk: Any) -> None:
             lines.add(line)
         summary = pd.DataFrame(rows, columns=metrics.SUMMARY)
         summary = summary.astype(dict.fromkeys(metrics.COUNTS, "Int64"))
-        io.write_csv(smk.output.summary, summary)
-        io.write_csv(smk.output.curves, pd.DataFrame(points, columns=metrics.CURVES))
-        trained = [row for row in settings["rows"] if row["undefended"] is not None]
-        failed = [
-            metrics.count_faults(row, io.read_table(file, schemas.FAULTS))
-            for row, file in zip(trained, smk.input.faults, strict=True)
+        products.write_csv(smk.output.summary, summary)
+        products.write_csv(smk.output.curves, pd.DataFrame(points, columns=metrics.CURVES))
+        trained = [
+            (row, identity)
+            for row, identity in zip(settings["rows"], made["certificates"], strict=True)
+            if row["undefended"] is not None
         ]
-        io.write_csv(smk.output.models, pd.DataFrame(failed, columns=metrics.MODELS))
+        failed = [
+            metrics.count_faults(row, io.read_table(file, schemas.FAULTS, identity))
+            for (row, identity), file in zip(trained, smk.input.faults, strict=True)
+        ]
+        products.write_csv(smk.output.models, pd.DataFrame(failed, columns=metrics.MODELS))
+        tables = [smk.output.summary, smk.output.curves, smk.output.models]
+        products.write_sums(smk.output.sums, tables, io.provenance(settings, smk.params.code, made))
         log.info("%d experiments", len(rows))
 
 

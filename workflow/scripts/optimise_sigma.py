@@ -12,13 +12,13 @@ from certbd.logs import job_log
 
 def main(smk: Any) -> None:
     """Make ``sigma.parquet``."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     seed, start = settings["seed"], settings["noise"]["sigma"]
     search = settings["noise"]["search"]
     with job_log(smk.log[0]) as log:
-        data = io.read_arrays(smk.input.data, io.DataSplits)
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
-        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
+        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
         learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
         n_classes = len(data.class_names)
@@ -46,7 +46,7 @@ def main(smk: Any) -> None:
                 part = {"split": split, "sample": np.arange(len(inputs)), **columns}
                 parts.append(pd.DataFrame(part))
         table = pd.concat(parts, ignore_index=True)
-        origin = io.provenance(settings, smk.params.code)
+        origin = io.provenance(settings, smk.params.code, made)
         io.write_table(smk.output.sigma, table, schemas.SIGMA, origin)
 
 

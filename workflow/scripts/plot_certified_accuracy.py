@@ -4,18 +4,18 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import plots
+from certbd import io, plots, products
 from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
     """Make ``figures/{dataset}/certified_accuracy_{certificate}.svg``."""
+    settings = smk.params.settings
     with job_log(smk.log[0]):
+        products.check_sums(smk.input.sums)
         summary, curves = pd.read_csv(smk.input.summary), pd.read_csv(smk.input.curves)
-        references = smk.params.settings["references"].values()
-        for (dataset, certificate), path in zip(
-            smk.params.settings["figures"], smk.output, strict=True
-        ):
+        references = settings["references"].values()
+        for (dataset, certificate), path in zip(settings["figures"], smk.output, strict=True):
             plots.certified_accuracy(
                 curves[curves["dataset"] == dataset],
                 summary[summary["dataset"] == dataset],
@@ -27,6 +27,7 @@ def main(smk: Any) -> None:
                     if (r["dataset"], r["certificate"]) == (dataset, certificate)
                 ],
             )
+            products.sign_figure(path, io.provenance(settings, smk.params.code, {}))
 
 
 if "snakemake" in globals():

@@ -2,21 +2,22 @@
 
 from typing import Any
 
-from certbd import io, plots, schemas
+from certbd import io, plots, products, schemas
 from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
     """Make ``searches/{search}.svg``."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]):
-        grid = io.read_table(smk.input.grid, schemas.SEARCH)
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        grid = io.read_table(smk.input.grid, schemas.SEARCH, made["grid"])
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         title = (
             f"{settings['search']}: trigger of norm {settings['attack_norm']:g} on "
             f"{len(poisoned.indices)} training inputs"
         )
         plots.noise_search(grid, title, smk.output.figure)
+        products.sign_figure(smk.output.figure, io.provenance(settings, smk.params.code, made))
 
 
 if "snakemake" in globals():

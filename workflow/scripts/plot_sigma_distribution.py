@@ -4,15 +4,19 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import io, plots, schemas
+from certbd import io, plots, products, schemas
 from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
     """Make ``figures/{dataset}/sigma_distribution.svg``."""
+    settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]):
-        runs = pd.DataFrame(smk.params.settings["runs"])
-        tables = [io.read_table(path, schemas.SIGMA) for path in smk.input.sigma]
+        runs = pd.DataFrame(settings["runs"])
+        tables = [
+            io.read_table(path, schemas.SIGMA, identity)
+            for path, identity in zip(smk.input.sigma, made["sigma"], strict=True)
+        ]
         sigmas = pd.concat(
             [
                 table.assign(**run)
@@ -27,6 +31,7 @@ def main(smk: Any) -> None:
                 here["noise"].unique().tolist(),
                 path,
             )
+            products.sign_figure(path, io.provenance(settings, smk.params.code, made))
 
 
 if "snakemake" in globals():

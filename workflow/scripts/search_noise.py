@@ -8,10 +8,10 @@ from certbd.logs import job_log
 
 def main(smk: Any) -> None:
     """Make the grid of certified accuracy."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]) as log:
-        data = io.read_arrays(smk.input.data, io.DataSplits)
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         device = ensembles.pick_device(smk.resources.device)
         attack = search.Attack(settings["attack_norm"], len(poisoned.indices))
         learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
@@ -25,7 +25,7 @@ def main(smk: Any) -> None:
             device,
         )
         log.info("%s", search.describe(search.best(grid)))
-        origin = io.provenance(settings, smk.params.code)
+        origin = io.provenance(settings, smk.params.code, made)
         io.write_table(smk.output.grid, grid, schemas.SEARCH, origin)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import discrete, io, plots
+from certbd import discrete, io, plots, products
 from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``reach.csv`` and ``figures/reach.svg``."""
+    """Make ``reach.csv`` and ``figures/reach.svg``, and the table's provenance."""
     settings = smk.params.settings
     alpha, bound = settings["alpha"], settings["bound"]
     with job_log(smk.log[0]) as log:
@@ -23,8 +23,11 @@ def main(smk: Any) -> None:
             rows.append((values, beta, n_models, bound, alpha, reach, one, four))
         columns = "values beta n_models bound alpha reach images_one_pixel images_four_pixel"
         table = pd.DataFrame(rows, columns=columns.split())
-        io.write_csv(smk.output.table, table)
+        products.write_csv(smk.output.table, table)
         plots.reach(table, smk.output.figure)
+        origin = io.provenance(settings, smk.params.code, {})
+        products.write_sums(smk.output.sums, [smk.output.table], origin)
+        products.sign_figure(smk.output.figure, origin)
         log.info("%d rows", len(table))
 
 

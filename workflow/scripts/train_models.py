@@ -10,16 +10,17 @@ from certbd.noise import sigma_of
 
 def main(smk: Any) -> None:
     """Make ``models/chunk-{chunk}.safetensors``."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     noise, n_classes = settings["noise"], settings["n_classes"]
     with job_log(smk.log[0]):
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         poisoned = poisoned._replace(
             inputs=features.apply(settings["learner"].get("features"), poisoned.inputs)
         )
         if noise is None:
             n_rows, file = len(poisoned.labels), smk.input.get("sigma")
-            draw: Draw | NoisyStatistic = Gaussian(sigma_of(schemas.TRAIN, n_rows, None, file))
+            sigma = sigma_of(schemas.TRAIN, n_rows, None, file, made["sigma"])
+            draw: Draw | NoisyStatistic = Gaussian(sigma)
         else:
             draw = draw_of(noise, n_classes)
         ensemble = ensembles.train(
@@ -32,7 +33,8 @@ def main(smk: Any) -> None:
             device=ensembles.pick_device(smk.resources.device),
         )
         stacked = {name: parameter.cpu().numpy() for name, parameter in ensemble.items()}
-        io.write_models(smk.output.models, stacked, io.provenance(settings, smk.params.code))
+        origin = io.provenance(settings, smk.params.code, made)
+        io.write_models(smk.output.models, stacked, origin)
 
 
 if "snakemake" in globals():

@@ -13,12 +13,12 @@ from certbd.votes import vote
 
 def main(smk: Any) -> None:
     """Make the network and its ``predictions.parquet``."""
-    settings = smk.params.settings
+    settings, made = smk.params.settings, smk.params.inputs
     seed = settings["seed"]
     with job_log(smk.log[0]):
-        data = io.read_arrays(smk.input.data, io.DataSplits)
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet)
-        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs)
+        data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
+        triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
         learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
         n_classes = len(data.class_names)
@@ -36,7 +36,7 @@ def main(smk: Any) -> None:
             (predictions,), _ = vote(module, ensemble, inputs, 0.0, unused)
             columns = {"sample": np.arange(len(labels)), "label": labels, "prediction": predictions}
             parts.append(pd.DataFrame({"split": split, **columns}))
-        origin = io.provenance(settings, smk.params.code)
+        origin = io.provenance(settings, smk.params.code, made)
         table = pd.concat(parts, ignore_index=True)
         io.write_models(
             smk.output.model, {name: p.cpu().numpy() for name, p in ensemble.items()}, origin

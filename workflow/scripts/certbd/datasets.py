@@ -84,7 +84,8 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
     Parameters
     ----------
     settings : mapping
-        An entry of the configuration's ``datasets``.
+        An entry of the configuration's ``datasets``, with the `checksum` of its files, if it was
+        taken before, under ``content``.
     path : Path
         Its file or folder.
 
@@ -100,6 +101,8 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
         If a file or a value in it cannot be used; the message names both.
     """
     source = _open(settings, path)
+    if settings.get("content", known := checksum(source.files, path)) != known:
+        raise DataError(f"{path}: has changed since this run was planned; run again")
     sides = _split(source)
     if "subset" in settings:
         sides = [

@@ -1,32 +1,37 @@
-"""Files between the stages: written whole or not at all, with their provenance inside.
+"""Files between the stages: written whole or not at all, with their provenance and a seal inside.
 
-Provenance holds the settings, the code fingerprint, package versions and the commit, and
-nothing that differs between two equal runs: no time, host, path or thread count.
+Provenance holds the settings, the code fingerprint, the identities of the inputs, package versions
+and the commit, and nothing that differs between two equal runs: no time, host, path or thread
+count. How a file is sealed and what an identity is: `seals`.
 """
 
-import csv
+import glob
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
+
+from certbd import seals
 
 KEY = "provenance"
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
 PACKAGES = ("numpy", "pandas", "pyarrow", "scipy", "torch")
+UNREADABLE = (OSError, KeyError, ValueError, EOFError, TypeError, zipfile.BadZipFile)
+"""What reading a file that is not as it should be raises."""
 
 
 class DataError(ValueError):
@@ -58,7 +63,7 @@ class TriggeredInputs(NamedTuple):
     true_labels: NDArray[np.int64]
 
 
-def provenance(settings: Mapping[str, Any], code: str) -> dict[str, Any]:
+def provenance(settings: Mapping[str, Any], code: str, inputs: Mapping[str, str]) -> dict[str, Any]:
     """Describe what an artifact was made from.
 
     Parameters
@@ -67,12 +72,21 @@ def provenance(settings: Mapping[str, Any], code: str) -> dict[str, Any]:
         The slice of the configuration that its stage uses, seeds among it.
     code : str
         The fingerprint of its script (`fingerprint.fingerprint`).
+    inputs : mapping
+        The identities of the artifacts that its stage reads (`seals.identity`).
     """
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):  # stages after votes need no torch
             versions[name] = importlib.metadata.version(name)
-    return {"settings": dict(settings), "code": code, "versions": versions, "commit": _commit()}
+    return {
+        "identity": seals.identity(settings, code, inputs),
+        "settings": dict(settings),
+        "code": code,
+        "inputs": dict(inputs),
+        "versions": versions,
+        "commit": _commit(),
+    }
 
 
 def _commit() -> str:
@@ -85,31 +99,121 @@ def _commit() -> str:
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that becomes `path` if nothing is raised."""
+    """Yield a temporary path in the same folder that becomes `path` if nothing is raised.
+
+    What a killed job left of the same file is removed first.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written: a full disk, a folder without write permission.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: cannot be written: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def sealed(path: str | Path) -> Iterator[Path]:
+    """Do as `atomic`, and seal the file before it becomes `path`."""
+    with atomic(path) as temporary:
+        yield temporary
+        seals.seal(temporary)
+
+
+def footer(origin: Mapping[str, Any]) -> str:
+    """Return provenance as text with a place for the seal."""
+    return json.dumps({**origin, "seal": seals.OPEN}, sort_keys=True)
+
+
+def check_seal(path: str | Path) -> None:
+    """Refuse a file of which a byte is not as it was written.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, has no seal, or one that does not fit.
+    """
+    try:
+        intact = seals.is_intact(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if not intact:
+        what = "it has no checksum" if intact is None else "its bytes do not fit its checksum"
+        raise DataError(f"{path}: damaged: {what}; remove it and run again")
+
+
+def check_sum(path: str | Path, expected: str, otherwise: str) -> None:
+    """Refuse a file that has another SHA-256, with a message that says `otherwise`."""
+    try:
+        found = seals.file_sum(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if found != expected:
+        raise DataError(f"{path}: {otherwise}; its sha256 is {found}, not {expected}")
+
+
+def check(path: str | Path, identity: str) -> None:
+    """Refuse an artifact that is damaged, or made from other things than this run needs.
+
+    Raises
+    ------
+    DataError
+        As `check_seal`, or if the provenance holds another identity.
+    """
+    check_seal(path)
+    origin = read_provenance(path)
+    if origin["identity"] != identity:
+        raise DataError(
+            f"{path}: stale or mixed in: its identity is {origin['identity']}, not {identity}; it "
+            f"was made by code {origin['code']} from {origin['settings']} and inputs "
+            f"{origin['inputs']}; remove it and run again"
+        )
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """Return the provenance in the footer of an npz, Parquet or safetensors file."""
+    suffix = Path(path).suffix
+    try:
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as stored:
+                return json.loads(str(stored[KEY]))
+        if suffix == ".parquet":
+            return json.loads(pq.read_schema(path).metadata[KEY.encode()])
+        with safe_open(path, "numpy") as stored:
+            return json.loads(stored.metadata()[KEY])
+    except (*UNREADABLE, SafetensorError, pa.ArrowException) as error:
+        raise DataError(f"{path}: its provenance cannot be read: {error}") from error
 
 
 def write_arrays(path: str | Path, arrays: NamedTuple, origin: Mapping[str, Any]) -> None:
     """Write the fields of a named tuple of arrays as ``.npz``."""
     fields = {**arrays._asdict(), KEY: np.array(json.dumps(origin, sort_keys=True))}
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **fields)
+    with sealed(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, **fields)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.comment = seals.OPEN.encode()
 
 
-def read_arrays(path: str | Path, kind: type[Arrays]) -> Arrays:
-    """Read what `write_arrays` wrote, as the named tuple `kind`."""
+def read_arrays(path: str | Path, kind: type[Arrays], identity: str) -> Arrays:
+    """Read what `write_arrays` wrote, as the named tuple `kind`, after a `check`."""
+    check(path, identity)
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             return kind(*(stored[name] for name in kind._fields))  # type: ignore[attr-defined]
-    except (OSError, KeyError, ValueError, EOFError, TypeError, BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path}: not a readable {kind.__name__} file: {error}") from error
 
 
@@ -117,12 +221,20 @@ def write_models(
     path: str | Path, models: Mapping[str, NDArray[Any]], origin: Mapping[str, Any]
 ) -> None:
     """Write the parameters of a chunk of models, stacked on their first axis, as safetensors."""
-    with atomic(path) as temporary:
-        save_file(dict(models), temporary, metadata={KEY: json.dumps(origin, sort_keys=True)})
+    with sealed(path) as temporary:
+        save_file(dict(models), temporary, metadata={KEY: footer(origin)})
 
 
-def read_models(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Read the stacked parameters of a chunk of models."""
+def read_models(path: str | Path, identity: str | None) -> dict[str, NDArray[Any]]:
+    """Read the stacked parameters of a chunk of models.
+
+    Parameters
+    ----------
+    identity : str or None
+        What `check` is to find; None for a file from elsewhere, without a seal.
+    """
+    if identity is not None:
+        check(path, identity)
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
@@ -134,21 +246,25 @@ def write_table(
 ) -> None:
     """Write a table with this schema as Parquet."""
     schema = schema.with_metadata({KEY: json.dumps(origin, sort_keys=True)})
-    with atomic(path) as temporary:
-        pq.write_table(pa.Table.from_pandas(table, schema=schema, preserve_index=False), temporary)
+    rows = pa.Table.from_pandas(table, schema=schema, preserve_index=False)
+    with sealed(path) as temporary, pq.ParquetWriter(temporary, rows.schema) as writer:
+        writer.write_table(rows)
+        writer.add_key_value_metadata({"seal": seals.OPEN})
 
 
-def read_table(path: str | Path, schema: pa.Schema) -> pd.DataFrame:
-    """Read the columns of a schema from a Parquet file."""
+def read_table(path: str | Path, schema: pa.Schema, identity: str | None) -> pd.DataFrame:
+    """Read the columns of a schema from a Parquet file.
+
+    Parameters
+    ----------
+    identity : str or None
+        What `check` is to find; None for a file from elsewhere, without a seal.
+    """
+    if identity is not None:
+        check(path, identity)
     try:
         return pq.read_table(path, columns=schema.names).cast(schema).to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise DataError(
             f"{path}: not a Parquet file with columns {schema.names}: {error}"
         ) from error
-
-
-def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV; an empty cell is a number that does not exist."""
-    with atomic(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from certbd.io import DataError, read_models
+from certbd.io import DataError, check_sum, read_models
 
 CLOSED_FORM = ("nearest_class_mean", "ridge", "class_sums")
 
@@ -267,14 +267,19 @@ def convolutional(module: nn.Module) -> bool:
 def with_pretrained(learner: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Add the weights of a file, if there is one, to a learner as ``pretrained_state``.
 
+    The learner's key ``pretrained`` is the file's SHA-256.
+
     Raises
     ------
     DataError
-        If the file cannot be read, or has not every weight of the network but its head.
+        If the file cannot be read, has another SHA-256, or has not every weight of the network but
+        its head.
     """
     if not path:
         return dict(learner)
-    stored = read_models(path)
+    changed = "has changed since this run was planned; run again"
+    check_sum(path, learner["pretrained"], changed)
+    stored = read_models(path, None)
     module = build(learner, (3, 224, 224), 2)
     state = {}
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:

@@ -13,7 +13,11 @@ from certbd.schemas import SIGMA, TRAIN
 
 
 def sigma_of(
-    split: str, n_inputs: int, levels: Mapping[str, float] | None, file: str | None
+    split: str,
+    n_inputs: int,
+    levels: Mapping[str, float] | None,
+    file: str | None,
+    identity: str | None,
 ) -> NDArray[np.float64]:
     """Return the standard deviation of the noise on each input of a split.
 
@@ -28,6 +32,8 @@ def sigma_of(
         noise is discrete.
     file : str or None
         The ``sigma.parquet`` that holds them then.
+    identity : str or None
+        Its identity.
 
     Returns
     -------
@@ -38,7 +44,7 @@ def sigma_of(
         return np.full(n_inputs, np.nan)
     if levels is not None:
         return np.full(n_inputs, levels["train" if split == TRAIN else "test"])
-    table = read_table(str(file), SIGMA)
+    table = read_table(str(file), SIGMA, identity)
     part = table[table["split"] == split].sort_values("sample")
     if not np.array_equal(part["sample"], np.arange(n_inputs)):
         raise DataError(f"{file}: {split}: one row is needed for each of {n_inputs} inputs")

@@ -32,6 +32,7 @@ def count_votes(
     n_models: int,
     n_classes: int,
     scored: bool = False,
+    identity: str | None = None,
 ) -> Count:
     """Count the votes of models 0 to ``n_models - 1`` on every test input.
 
@@ -43,6 +44,8 @@ def count_votes(
         Number of test inputs of each split.
     scored : bool
         Read and add up the scores, too.
+    identity : str, optional
+        What the provenance of each file must hold; none for votes from elsewhere.
 
     Returns
     -------
@@ -60,14 +63,18 @@ def count_votes(
     n_inputs = sum(sizes.values())
     counts = np.zeros((n_inputs, n_classes), np.int64)
     sums = np.zeros((n_inputs, n_classes)) if scored else None
-    voted: set[int] = set()
+    needed, voted, read = set(range(n_models)), set[int](), []
     faults = []
     for file in files:
-        votes = read_table(file, scored_votes(n_classes) if scored else VOTES)
+        read.append(file)
+        votes = read_table(file, scored_votes(n_classes) if scored else VOTES, identity)
         _check(file, votes, sizes, n_classes)
         models = set(votes["model"].unique().tolist())
         if twice := sorted(models & voted):
             raise DataError(f"{file}: model {twice[0]} has voted in another file already")
+        if extra := sorted(models - needed):
+            wanted = f"needed: models 0 to {n_models - 1}"
+            raise DataError(f"{file}: votes of model {extra[0]}; {wanted}")
         voted |= models
         row = _by_split(votes, offsets).astype(np.int64) + votes["sample"].to_numpy()
         if len(votes) != len(models) * n_inputs or not _all_differ(votes["model"], row, n_inputs):
@@ -82,9 +89,11 @@ def count_votes(
         if sums is not None:
             np.add.at(sums, row[cast], _scores(file, votes)[cast])
         faults.append(_faults(votes[row < next(iter(sizes.values()))]))
-    if voted != set(range(n_models)):
-        wrong = min(voted ^ set(range(n_models)))
-        raise DataError(f"votes of models 0 to {n_models - 1} are needed; look at model {wrong}")
+    if missing := sorted(needed - voted):
+        raise DataError(
+            f"{', '.join(map(str, read))}: no votes of model {missing[0]}; needed: models 0 to "
+            f"{n_models - 1}"
+        )
     parts = {split: slice(offsets[split], offsets[split] + size) for split, size in sizes.items()}
     tallies = {
         split: Tally(counts[part], None if sums is None else sums[part])
