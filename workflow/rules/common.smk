@@ -5,6 +5,7 @@ A path holds only the axes that its artifact depends on; the values behind the n
 """
 
 import hashlib
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -154,7 +155,7 @@ def data_file(run, key):
     if name is None:
         return None
     path = Path(CONFIG.data_root, name)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WorkflowError(
             f"{key} of the external experiment on {run.dataset}: {path} is not a file; set "
             "data_root to the folder that holds it (--config data_root=FOLDER), or the key"
@@ -201,7 +202,7 @@ def pretrained_path(learner):
     if name == "none":
         return ""
     path = Path(CONFIG.data_root, name)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WorkflowError(
             f"learners.{learner}.pretrained: {path} is not a file; set data_root to the folder "
             "that holds it (--config data_root=FOLDER), the key to a safetensors file with the "

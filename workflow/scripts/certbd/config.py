@@ -4,6 +4,7 @@ Dictionaries define datasets, attacks, noises and learners; the list ``experimen
 of their combinations run. An error names the key, what it holds and what is allowed.
 """
 
+import copy
 import difflib
 import math
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,9 @@ import yaml
 
 from certbd.axes import ROWS, Certification, Run
 from certbd.contradictions import NOISE_KEYS, Entry, contradictions, external_run
+
+MOST_VALUES, MOST_LEVELS = 100_000, 20
+"""Size of a configuration beyond which it is refused."""
 
 
 class ConfigError(ValueError):
@@ -73,7 +77,7 @@ def read_config(raw: Mapping[str, Any], schema_file: Path) -> Config:
         defined, or if settings contradict each other.
     """
     schema = yaml.safe_load(schema_file.read_text())
-    settings = _plain(raw)
+    settings = _plain(raw, 0, iter(range(MOST_VALUES)))
     _refuse(_schema_mistakes(settings, schema))
     _refuse(contradictions(settings))
     experiments = settings.pop("experiments")
@@ -89,11 +93,18 @@ def _refuse(mistakes: Iterator[str]) -> None:
         raise ConfigError("\n".join(found))
 
 
-def _plain(value: Any) -> Any:
-    """Copy nested mappings and lists into plain dictionaries and lists."""
+def _plain(value: Any, depth: int, room: Iterator[int]) -> Any:
+    """Copy nested mappings and lists into plain ones; YAML's anchors can make them endless."""
+    if depth > MOST_LEVELS or next(room, None) is None:
+        raise ConfigError(
+            f"config: more than {MOST_VALUES} values or {MOST_LEVELS} levels; allowed: fewer (is "
+            "an anchor repeated in itself?)"
+        )
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(item, depth + 1, room) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, depth + 1, room) for item in value]
+    return value
 
 
 def _schema_mistakes(raw: Any, schema: Entry) -> Iterator[str]:
@@ -109,6 +120,8 @@ def _unusual(value: Any, path: str) -> Iterator[str]:
     """Find what JSON does not have: keys that are not text, numbers that are not finite."""
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{path}: {value} is not a finite number"
+    elif isinstance(value, int | float) and abs(value) >= 2**63:
+        yield f"{path}: a number as large as that; allowed: between -2^63 and 2^63"
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
@@ -127,10 +140,13 @@ def _filling_validator() -> Any:
         if isinstance(instance, dict):
             for key, subschema in properties.items():
                 if "default" in subschema:
-                    instance.setdefault(key, _plain(subschema["default"]))
+                    instance.setdefault(key, copy.deepcopy(subschema["default"]))
         yield from check_properties(validator, properties, instance, schema)
 
-    return jsonschema.validators.extend(base, {"properties": fill_and_check})
+    whole = base.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    )  # JSON Schema takes 64.0 for an integer, range() does not
+    return jsonschema.validators.extend(base, {"properties": fill_and_check}, type_checker=whole)
 
 
 def _explain(error: jsonschema.ValidationError) -> str:

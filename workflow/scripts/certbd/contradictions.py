@@ -17,6 +17,23 @@ NOISE_KEYS = {
 SEARCHED = ("decoupled", "bagging", "statistic")
 NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
 Entry = Mapping[str, Any]
+MOST_CHUNKS = 100_000
+"""Jobs of one ensemble beyond which a configuration is refused."""
+MOST_RADII = 10_000
+TAKEN = {
+    "datasets": (
+        "benchmarks",
+        "figures",
+        "logs",
+        "searches",
+        *(f"{name}.csv" for name in ("summary", "curves", "models", "reach")),
+        "provenance.json",
+        "reach.provenance.json",
+    ),
+    "attacks": ("benchmarks", "logs", "data.npz"),
+    "searches": ("benchmarks", "logs"),
+}
+"""What the workflow itself writes where the folders of these entries are."""
 
 
 def contradictions(raw: Entry) -> Iterator[str]:
@@ -26,6 +43,10 @@ def contradictions(raw: Entry) -> Iterator[str]:
     if network and network["kind"] not in NETWORKS:
         kinds = ", ".join(NETWORKS)
         yield f"undefended: {raw['undefended']!r} is not a network; allowed kinds: {kinds}"
+    yield from _taken_names(raw)
+    for name, grid in raw["curves"].items():
+        if grid["stop"] / grid["step"] > MOST_RADII:
+            yield f"curves.{name}: {grid['stop']} by {grid['step']}; allowed: {MOST_RADII} radii"
     for name, entry in raw["datasets"].items():
         yield from _dataset_contradictions(entry, f"datasets.{name}")
     for name, noise in raw["noises"].items():
@@ -70,6 +91,19 @@ def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str
         yield f"{path}: {found}; allowed with defense {search['defense']}: {own}"
     if learner := raw["learners"].get(search["learner"]):
         yield from _learner_misfits(learner, search["defense"], f"{path}.learner")
+
+
+def _taken_names(raw: Entry) -> Iterator[str]:
+    """Find names of entries that are names of the workflow's own files and folders."""
+    named = {table: list(raw[table]) for table in TAKEN}
+    for experiment in raw["experiments"]:
+        if experiment["kind"] == "external":
+            named["datasets"].append(experiment["dataset"])
+            named["attacks"].append(experiment.get("attack", {}).get("name", ""))
+    for table, names in named.items():
+        for name in dict.fromkeys(names):
+            if name in TAKEN[table]:
+                yield f"{table}.{name}: the workflow's own files have this name; choose another"
 
 
 def _low_betas(path: str, beta: float, size: int) -> Iterator[str]:
@@ -133,6 +167,11 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
         yield (
             f"{path}.n_models: {n_models} is not a multiple of chunk_size, which is "
             f"{chunk_size}; change either"
+        )
+    elif n_models // chunk_size > MOST_CHUNKS:
+        yield (
+            f"{path}.n_models: {n_models} in chunks of {chunk_size}; allowed: {MOST_CHUNKS} chunks "
+            "(the key chunk_size)"
         )
 
 

@@ -56,6 +56,13 @@ def outline(settings: Settings, path: Path) -> Outline:
     DataError
         If a file is missing, or its labels or names cannot be used.
     """
+    try:
+        return _outline(settings, path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+
+
+def _outline(settings: Settings, path: Path) -> Outline:
     kind = settings["kind"]
     if kind == "digits":
         sizes = [DIGITS_PER_CLASS[digit] for digit in settings["classes"]]
@@ -149,16 +156,18 @@ def fetch(settings: Settings, path: Path) -> None:
         If it cannot be downloaded; nothing is left behind.
     """
     kind = settings["kind"]
-    if not settings.get("download") or (path / PUBLISHED_FOLDERS[kind]).exists():
+    if not settings.get("download"):
         return
-    import torchvision.datasets
-
-    published = {
-        "mnist": torchvision.datasets.MNIST,
-        "cifar10": torchvision.datasets.CIFAR10,
-        "imagenette": torchvision.datasets.Imagenette,
-    }
     try:
+        if (path / PUBLISHED_FOLDERS[kind]).exists():
+            return
+        import torchvision.datasets
+
+        published = {
+            "mnist": torchvision.datasets.MNIST,
+            "cifar10": torchvision.datasets.CIFAR10,
+            "imagenette": torchvision.datasets.Imagenette,
+        }
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path) as folder:
             published[kind](folder, download=True)

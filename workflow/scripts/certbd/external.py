@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from certbd.certify import VotedSplit
-from certbd.io import DataError
+from certbd.io import DataError, check_room
 from certbd.schemas import ABSTAIN, BENIGN, TRIGGERED
 from certbd.tally import Tally, count_votes
 
@@ -62,6 +62,7 @@ def read_votes(
         table = _check_inputs(labels, _read(labels), sigma, n_classes)
         sizes = {split: int((table["split"] == split).sum()) for split in SPLITS}
         sizes = {split: size for split, size in sizes.items() if size}
+        _check_room(votes)
         tallies = count_votes([votes], sizes, n_models, n_classes, scored).tallies
     else:
         table = _check_inputs(votes, _read(votes), sigma, n_classes)
@@ -86,9 +87,19 @@ def _schema(path: str) -> pa.Schema:
         raise DataError(f"{path}: not a readable Parquet file: {error}") from error
 
 
+def _check_room(path: str) -> None:
+    stored = pq.read_metadata(path)
+    groups = [stored.row_group(number) for number in range(stored.num_row_groups)]
+    unfolded = max(8 * stored.num_rows * stored.num_columns, sum(g.total_byte_size for g in groups))
+    check_room(path, unfolded, Path(path).stat().st_size)
+
+
 def _read(path: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(path) if Path(path).suffix == ".csv" else pq.read_table(path).to_pandas()
+        if Path(path).suffix == ".csv":
+            return pd.read_csv(path)
+        _check_room(path)
+        return pq.read_table(path).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: not a readable table: {error}") from error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd.io import DataError
+from certbd.io import DataError, check_room
 from certbd.logs import progress
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def read_images(
         white, grey nor RGB, or differs from `like`.
     """
     model = _read(like, size, to_rgb)
-    inputs = np.empty((len(files), *_pixels(model).shape), np.float32)
+    shape = (len(files), *_pixels(model).shape)
+    check_room(like.parent, math.prod(shape), sum(file.stat().st_size for file in files))
+    inputs = np.empty(shape, np.float32)
     for row, file in enumerate(progress(files, len(files), "images", "image")):
         image = _read(file, size, to_rgb)
         if (image.mode, image.size) != (model.mode, model.size):

@@ -32,6 +32,7 @@ Arrays = TypeVar("Arrays", bound=tuple[Any, ...])
 PACKAGES = ("numpy", "pandas", "pyarrow", "scipy", "torch")
 UNREADABLE = (OSError, KeyError, ValueError, EOFError, TypeError, zipfile.BadZipFile)
 """What reading a file that is not as it should be raises."""
+NEVER_A_BOMB, MOST_UNFOLDED = 2**30, 200
 
 
 class DataError(ValueError):
@@ -95,6 +96,21 @@ def _commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def check_room(place: str | Path, n_bytes: int, stored: int) -> None:
+    """Refuse what unfolds to far more bytes than are stored: a decompression bomb.
+
+    Raises
+    ------
+    DataError
+        If it is more than `NEVER_A_BOMB` and more than `MOST_UNFOLDED` times the bytes stored.
+    """
+    if n_bytes > max(NEVER_A_BOMB, MOST_UNFOLDED * stored):
+        raise DataError(
+            f"{place}: {stored} bytes that unfold to {n_bytes}; allowed: {MOST_UNFOLDED} times as "
+            f"much, or {NEVER_A_BOMB}"
+        )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,10 @@ LOGGER = logging.getLogger("certbd")
 @contextmanager
 def job_log(path: str | Path) -> Iterator[logging.Logger]:
     """Send the library's log to a job's file; end the job with one line on unusable input."""
-    handler = logging.FileHandler(path, mode="w")
+    try:
+        handler = _LogFile(path, mode="w")
+    except OSError as error:
+        sys.exit(f"error: {path}: cannot be written: {error.strerror}")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
@@ -32,7 +35,15 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
         raise
     finally:
         LOGGER.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that does not hide why a job stops where the disk is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
+        """Go on without this line."""
 
 
 class _LogLines:

@@ -4,6 +4,8 @@ Nothing is fitted: a column is scaled by constants of the configuration, or not 
 counted from 0, a CSV file's header apart.
 """
 
+import math
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -17,9 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from certbd.io import DataError
+from certbd.io import DataError, check_room
 
 SUFFIXES = (".csv", ".parquet")
+NO_NPZ = (zipfile.BadZipFile, NotImplementedError, RuntimeError, tokenize.TokenError)
+"""What reading a damaged npz file raises, or one that is compressed or encrypted in another way."""
 Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
 
 
@@ -186,6 +190,8 @@ def _read(
 
 def _read_parquet(path: Path, columns: Any, n_rows: int | None) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
+        cells = file.metadata.num_rows * file.metadata.num_columns
+        check_room(path, 8 * cells, path.stat().st_size)
         if n_rows is not None:
             return file.schema_arrow.empty_table().to_pandas(ignore_metadata=True)
         return file.read(columns=columns).to_pandas(ignore_metadata=True)
@@ -235,7 +241,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             return stored[name]
     except (OSError, KeyError, ValueError, EOFError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: array {name} cannot be read: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (zlib.error, *NO_NPZ) as error:
         raise DataError(f"{path}: not a readable npz file: {error}") from error
 
 
@@ -256,9 +262,14 @@ def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                     read = np.lib.format.read_array_header_1_0
                     if version != (1, 0):
                         read = np.lib.format.read_array_header_2_0
-                    shapes[member.removesuffix(".npy")] = read(file)[0]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+                    shape, _, dtype = read(file)
+                    if math.prod(shape) * dtype.itemsize > archive.getinfo(member).file_size:
+                        raise DataError(f"array {member} is shorter than its header says")
+                    shapes[member.removesuffix(".npy")] = shape
+            unfolded = sum(member.file_size for member in archive.infolist())
+    except (OSError, ValueError, EOFError, zlib.error, *NO_NPZ) as error:
         raise DataError(f"{path}: not a readable npz file: {error}") from error
+    check_room(path, unfolded, path.stat().st_size)
     return shapes
 
 
