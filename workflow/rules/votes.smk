@@ -25,6 +25,7 @@ rule collect_votes:
         runtime=60,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
+        pretrained=lambda w: PRETRAINED[w.learner],
     params:
         settings=lambda w: training_slice(w)
         | {"models": models_of(w.chunk), "scores": run_of(w) in SCORED},
