@@ -59,6 +59,27 @@ def table(**entry):
     return dataset(**{"kind": "table", "path": "x.csv", "label_column": "y"} | entry)
 
 
+def searched(**entry):
+    common = {"dataset": "digits01", "attack": "one_pixel", "learner": "class_mean"}
+    return lambda raw: raw.update(searches={"s": common | {"sigma_test": [0.3]} | entry})
+
+
+def encoder(**entry):
+    weights = {"kind": "encoder", "network": "cnn", "weights": "x"}
+    learner = {"kind": "class_sums", "features": weights | entry}
+    return lambda raw: raw["learners"].update(encoded=learner)
+
+
+def test_a_search_has_the_parameter_of_its_defense():
+    for entry in (
+        {"sigma_train": [1.0]},
+        {"defense": "bagging", "n_drawn": [6]},
+        {"defense": "statistic", "sigma_statistic": [0.04], "learner": "dct5_sums"},
+    ):
+        found = read(searched(**entry)).searches["s"]
+        assert found["defense"] == entry.get("defense", "decoupled")
+
+
 @pytest.mark.parametrize(
     ("entry", "filled"),
     [
@@ -190,6 +211,25 @@ def test_published_defaults_of_datasets(entry, filled):
         ),
         (dataset(kind="digits", binarise=0), "datasets.mine.binarise: 0 is .*threshold"),
         (dataset(kind="digits", subset={"train": 0}), "datasets.mine.subset.train: 0 is less"),
+        (searched(), "searches.s: none; allowed with defense decoupled: sigma_train"),
+        (
+            searched(defense="bagging", sigma_train=[1.0], n_drawn=[6]),
+            "searches.s: n_drawn and sigma_train; allowed with defense bagging: n_drawn",
+        ),
+        (
+            searched(defense="statistic", sigma_statistic=[0.1]),
+            "searches.s.learner: kind nearest_class_mean; allowed with defense statistic: class_s",
+        ),
+        (searched(learner="dct5_sums", sigma_train=[1.0]), "searches.s.learner: class_sums and fe"),
+        (
+            lambda raw: next(
+                entry for entry in raw["experiments"] if entry["defense"] == "discrete"
+            )["certify"].update(bound="runner_up"),
+            r"experiments\[\d\].certify.bound: runner_up; allowed with defense discrete: any other",
+        ),
+        (encoder(network="vit"), "learners.encoded.features.network: 'vit' .*allowed: resnet18"),
+        (encoder(weights=""), "learners.encoded.features.weights: .*safetensors file"),
+        (encoder(scale=[0]), r"learners.encoded.features.scale\[0\]: 0 .*above 0"),
         (
             lambda raw: raw["noises"]["sigma-0.5"].update(search={"bounds": [2, 4]}),
             r"noises.sigma-0.5.search.bounds: \[2, 4\]",

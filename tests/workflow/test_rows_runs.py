@@ -1,7 +1,9 @@
 """Bagging and statistic from raw digits to curves in rows."""
 
+import numpy as np
 import pandas as pd
 
+from certbd import io, models
 from conftest import Workflow
 
 CONFIG = {
@@ -62,3 +64,58 @@ def test_more_rows_than_there_are_cannot_be_drawn(tmp_path):
     done = workflow.call("-n")
     assert done.returncode != 0
     assert "noises.many.n_drawn: 300 of 271 training inputs" in done.stdout + done.stderr
+
+
+def enlarged(inputs):
+    return inputs.repeat(2, axis=2).repeat(2, axis=3)
+
+
+def test_an_encoder_goes_through_every_stage(tmp_path, digits):
+    np.savez(
+        tmp_path / "large.npz",
+        train_inputs=enlarged(digits.train_inputs),
+        train_labels=digits.train_labels,
+        test_inputs=enlarged(digits.test_inputs[:20]),
+        test_labels=digits.test_labels[:20],
+    )
+    network = models.build({"kind": "cnn"}, (1, 16, 16), 2)
+    weights = tmp_path / "encoder.safetensors"
+    io.write_models(weights, models.initial_state(network, np.random.default_rng(0)), {})
+    features = {"kind": "encoder", "network": "cnn", "weights": "encoder.safetensors"}
+    search = {
+        "dataset": "large", "attack": "one_pixel_0.3", "learner": "encoded", "sigma_test": [0.1],
+        "defense": "statistic", "sigma_statistic": [0.03, 0.06], "n_models": 100, "n_inputs": 20,
+    }  # fmt: skip
+    experiment = CONFIG["experiments"][1] | {
+        "dataset": "large", "noises": ["little"], "learner": "encoded", "n_models": 100,
+        "certify": {"bound": "runner_up", "alpha": 0.1},
+    }  # fmt: skip
+    workflow = Workflow(
+        tmp_path,
+        CONFIG
+        | {
+            "data_root": str(tmp_path),
+            "datasets": {"large": {"kind": "npz", "path": "large.npz"}},
+            "noises": {"little": {"sigma_statistic": 0.06, "sigma_test": 0.1}},
+            "learners": CONFIG["learners"]
+            | {"encoded": {"kind": "class_sums", "features": features}},
+            "searches": {"pairs": search},
+            "experiments": [experiment],
+        },
+    )
+    workflow.run("--cores", "1", "all", "noise_search")
+    results = tmp_path / "results"
+    summary = pd.read_csv(results / "summary.csv")
+    assert summary["clean_accuracy"].item() > 0.8
+    assert summary["average_trigger_radius"].item() > 0
+    grid = pd.read_parquet(results / "searches" / "pairs.parquet")
+    assert grid["parameter"].tolist() == ["sigma_statistic"] * 2
+    assert grid["accuracy"].max() > 0.8
+    assert workflow.plan() == {}
+    other = models.initial_state(network, np.random.default_rng(1))
+    io.write_models(weights, other, {})  # the same name, other content
+    assert workflow.plan()["train_models"] == 1
+    weights.unlink()
+    done = workflow.call("-n")
+    assert done.returncode != 0
+    assert "learners.encoded.features.weights:" in done.stdout + done.stderr

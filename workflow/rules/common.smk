@@ -197,16 +197,21 @@ def dataset_slice(name):
 
 
 def pretrained_path(learner):
-    """The file of a learner's pretrained weights, or nothing; it must be there."""
-    name = CONFIG.learners[learner].get("pretrained", "none")
+    """The file of a learner's pretrained weights, or its encoder's, or nothing; it must be there."""
+    entry = CONFIG.learners[learner]
+    key, name = "pretrained", entry.get("pretrained", "none")
+    names, hint = "the names of torchvision's resnet18", ", or to none"
+    if weights := entry.get("features", {}).get("weights"):
+        key, name, hint = "features.weights", weights, ""
+        names = f"the weights of {entry['features']['network']}"
     if name == "none":
         return ""
     path = Path(CONFIG.data_root, name)
     if not os.path.isfile(path):
         raise WorkflowError(
-            f"learners.{learner}.pretrained: {path} is not a file; set data_root to the folder "
-            "that holds it (--config data_root=FOLDER), the key to a safetensors file with the "
-            "names of torchvision's resnet18, or to none"
+            f"learners.{learner}.{key}: {path} is not a file; set data_root to the folder that "
+            "holds it (--config data_root=FOLDER), the key to a safetensors file with "
+            f"{names}{hint}"
         )
     return str(path)
 
@@ -224,7 +229,10 @@ PRETRAINED = {
 def learner_slice(name):
     """What trains a learner: its entry, and the content of its pretrained weights."""
     entry = dict(CONFIG.learners[name])
-    if PRETRAINED.get(name):
+    if PRETRAINED.get(name) and "features" in entry:
+        weights = checksum(PRETRAINED[name])
+        entry["features"] = entry["features"] | {"weights": weights}
+    elif PRETRAINED.get(name):
         entry["pretrained"] = checksum(PRETRAINED[name])
     return entry
 

@@ -25,6 +25,7 @@ rule collect_votes:
         runtime=60,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
+        pretrained=lambda w: PRETRAINED[w.learner],
     params:
         settings=lambda w: vote_settings(w) | {"models": models_of(w.chunk)},
         inputs=lambda w: inputs_of("votes", w),

@@ -24,17 +24,22 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         stacked = io.read_models(smk.input.models, made["models"])
         ensemble = {name: torch.from_numpy(stacked[name]).to(device) for name in stacked}
+        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        noisy = settings["noise"] is None or settings["noise"].get("test") != 0
         splits = {
-            split: features.apply(settings["learner"].get("features"), inputs)
+            split: features.before_noise(learner.get("features"), inputs, noisy, device)
             for split, inputs in (
                 (schemas.BENIGN, data.test_inputs),
                 (schemas.TRIGGERED, triggered.inputs),
             )
         }
-        shape, n_classes = splits[schemas.BENIGN].shape[1:], len(data.class_names)
-        module = models.build(settings["learner"], shape, n_classes)
+        n_classes = len(data.class_names)
+        inputs, encode = splits[schemas.BENIGN]
+        one = torch.from_numpy(inputs[:1]).to(device)
+        shape = (encode(one) if encode else one).shape[1:]
+        module = models.build(learner, shape, n_classes)
         votes, scores = {}, {}
-        for split, inputs in splits.items():
+        for split, (inputs, encode) in splits.items():
             noise: Any = sigma_of(
                 split, len(inputs), settings["noise"], smk.input.get("sigma"), made.get("sigma")
             )
@@ -42,7 +47,7 @@ def main(smk: Any) -> None:
                 noise = Replacement(settings["noise"]["beta"], settings["noise"]["values"])
             generators = rng.generators(settings["seed"], rng.Purpose.TEST_NOISE, indices)
             votes[split], scores[split] = vote(
-                module, ensemble, inputs, noise, generators, settings["scores"]
+                module, ensemble, inputs, noise, generators, settings["scores"], encode
             )
         table = _table(votes, indices)
         schema = schemas.VOTES

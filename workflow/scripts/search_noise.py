@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from certbd import ensembles, features, io, models, schemas, search
+from certbd import ensembles, io, models, schemas, search
 from certbd.logs import job_log
 
 
@@ -15,15 +15,8 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         attack = search.Attack(settings["attack_norm"], len(poisoned.indices))
         learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
-        inputs = features.apply(learner.get("features"), poisoned.inputs)
-        grid = search.search_pairs(
-            poisoned._replace(inputs=inputs),
-            attack,
-            learner,
-            len(data.class_names),
-            settings["search"],
-            device,
-        )
+        n_classes = len(data.class_names)
+        grid = search.search_pairs(poisoned, attack, learner, n_classes, settings["search"], device)
         log.info("%s", search.describe(search.best(grid)))
         origin = io.provenance(settings, smk.params.code, made)
         io.write_table(smk.output.grid, grid, schemas.SEARCH, origin)

@@ -14,9 +14,9 @@ def main(smk: Any) -> None:
     noise, n_classes = settings["noise"], settings["n_classes"]
     with job_log(smk.log[0]):
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
-        poisoned = poisoned._replace(
-            inputs=features.apply(settings["learner"].get("features"), poisoned.inputs)
-        )
+        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        device = ensembles.pick_device(smk.resources.device)
+        inputs = features.apply(learner.get("features"), poisoned.inputs, device)
         if noise is None:
             n_rows, file = len(poisoned.labels), smk.input.get("sigma")
             sigma = sigma_of(schemas.TRAIN, n_rows, None, file, made["sigma"])
@@ -24,13 +24,13 @@ def main(smk: Any) -> None:
         else:
             draw = draw_of(noise, n_classes)
         ensemble = ensembles.train(
-            poisoned,
+            poisoned._replace(inputs=inputs),
             draw,
-            models.with_pretrained(settings["learner"], smk.resources.pretrained),
+            learner,
             n_classes,
             settings["seed"],
             range(*settings["models"]),
-            device=ensembles.pick_device(smk.resources.device),
+            device=device,
         )
         stacked = {name: parameter.cpu().numpy() for name, parameter in ensemble.items()}
         origin = io.provenance(settings, smk.params.code, made)

@@ -1,12 +1,13 @@
 """Feature maps that are fixed before the data are seen: nothing of them is fitted.
 
-Each is scaled to a Lipschitz constant of at most 1, so a trigger of norm tau moves a test input's
-features by at most tau, and noise on the features certifies as noise on the input does
-(``docs/theory.md``, section 7). Every constant comes from the configuration.
+Each but `encoder` is scaled to a Lipschitz constant of at most 1, so a trigger of norm tau moves a
+test input's features by at most tau, and noise on the features certifies as noise on the input does
+(``docs/theory.md``, section 7). Every constant comes from the configuration. An encoder is a
+network with weights from a file: its constant is not known, and test noise goes on the input.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
-from certbd import rng
+from certbd import models, rng
 from certbd.io import DataError
 
 ROWS = 2000
 """Inputs whose features are computed together."""
+ENCODED_BYTES = 2**22
+"""Memory for inputs that an encoder takes together; its inner maps take some ten times as much."""
 SLACK = 1 + 1e-5
 """Relative, on Lipschitz constants, which are computed in float64 and used in float32."""
 
 Entry = Mapping[str, Any]
+Map = Callable[[Tensor], Tensor]
+"""From inputs (n, ...) to features (n, features)."""
 
 
-def apply(entry: Entry | None, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def apply(
+    entry: Entry | None, inputs: NDArray[np.float32], device: torch.device | None = None
+) -> NDArray[np.float32]:
     """Return the features of inputs (n, ...) as (n, features); without an entry the inputs.
 
     Parameters
@@ -37,16 +44,68 @@ def apply(entry: Entry | None, inputs: NDArray[np.float32]) -> NDArray[np.float3
     Raises
     ------
     DataError
-        If inputs of this shape do not fit the map.
+        If inputs of this shape do not fit the map, or it cannot be read.
     """
     if entry is None:
         return inputs
-    matrices = _matrices(entry, inputs.shape[1:])
-    parts = [
-        _features(entry, torch.from_numpy(inputs[start : start + ROWS]), matrices)
-        for start in range(0, max(1, len(inputs)), ROWS)
-    ]
-    return torch.cat(parts).numpy()
+    on = device or torch.device("cpu")
+    features = mapping(entry, inputs.shape[1:], on)
+    parts = [features(part.to(on)).cpu() for part in torch.from_numpy(inputs).split(ROWS)]
+    mapped = torch.cat(parts)
+    if entry["kind"] == "encoder" and not mapped.isfinite().all():
+        raise DataError(f"{entry['weights']}: features are not finite; other weights are needed")
+    return mapped.numpy()
+
+
+def before_noise(
+    entry: Entry | None, inputs: NDArray[np.float32], noisy: bool, device: torch.device
+) -> tuple[NDArray[np.float32], Map | None]:
+    """Return what test noise is added to, and the map behind the noise if there is one.
+
+    That is an encoder's: its Lipschitz constant is not known, so noise goes on the input.
+    """
+    if noisy and entry is not None and entry["kind"] == "encoder":
+        return inputs, mapping(entry, inputs.shape[1:], device)
+    return apply(entry, inputs, device), None
+
+
+def mapping(entry: Entry, shape: tuple[int, ...], device: torch.device) -> Map:
+    """Return the map of inputs (n, *shape) to features (n, features), on a device.
+
+    Raises
+    ------
+    DataError
+        If inputs of this shape do not fit the map, or the weights of an encoder cannot be read.
+    """
+    if entry["kind"] == "encoder":
+        return _encoder(entry, shape, device)
+    matrices = [matrix.to(device) for matrix in _matrices(entry, shape)]
+    return lambda inputs: _features(entry, inputs, matrices)
+
+
+def _encoder(entry: Entry, shape: tuple[int, ...], device: torch.device) -> Map:
+    """Return a network without its head, in evaluation mode, with the weights of a file."""
+    network: Any = models.build({"kind": entry["network"]}, shape, 2)
+    state = models.body_state(network, entry["weights"])
+    network = network.to_empty(device=device)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()}, strict=False)
+    mean, scale = (
+        torch.tensor(entry[key], dtype=torch.float32, device=device).reshape(-1, 1, 1)
+        for key in ("mean", "scale")
+    )
+    if {len(mean), len(scale)} - {1, shape[0]}:
+        raise DataError(
+            f"features of kind encoder: mean {entry['mean']}, scale {entry['scale']}; allowed: one "
+            f"number, or one for each of {shape[0]} channels"
+        )
+    rows = max(1, ENCODED_BYTES // (4 * math.prod(shape)))
+
+    @torch.no_grad()
+    def encode(inputs: Tensor) -> Tensor:
+        parts = [network.features((part - mean) / scale) for part in inputs.split(rows)]
+        return _on_sphere(entry, torch.cat(parts))
+
+    return encode
 
 
 def _matrices(entry: Entry, shape: tuple[int, ...]) -> list[Tensor]:
@@ -69,11 +128,15 @@ def _matrices(entry: Entry, shape: tuple[int, ...]) -> list[Tensor]:
 
 
 def _features(entry: Entry, inputs: Tensor, matrices: list[Tensor]) -> Tensor:
-    """Return features (n, features), on a sphere if the entry has its radius.
+    """Return features (n, features) of a map with a Lipschitz constant of at most 1."""
+    return _on_sphere(entry, _map(entry, inputs, matrices).flatten(1))
+
+
+def _on_sphere(entry: Entry, features: Tensor) -> Tensor:
+    """Put features on a sphere if the entry has its radius.
 
     Points at least c from the origin come no further apart when scaled to norm c.
     """
-    features = _map(entry, inputs, matrices).flatten(1)
     if (radius := entry.get("sphere")) is None:
         return features
     return radius * normalize(pad(features, (0, 1), value=radius), dim=-1)

@@ -129,12 +129,16 @@ class CNN(nn.Module):
         self.hidden = Linear(32 * math.prod(sides), 512)
         self.output = Head(512, n_classes)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits (batch, classes)."""
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return what the last layer sees, (batch, 512), never negative."""
         # rectified after pooling, which gives the same and costs a quarter
         features = F.max_pool2d(self.conv1(inputs), 2).relu()
         features = F.max_pool2d(self.conv2(features), 2).relu()
-        return self.output(self.hidden(features.flatten(1)).relu())
+        return self.hidden(features.flatten(1)).relu()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (batch, classes)."""
+        return self.output(self.features(inputs))
 
 
 class PreActivationBlock(nn.Module):
@@ -214,12 +218,16 @@ class ResNet18(nn.Module):
         self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
         self.fc = Head(512, n_classes)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits (batch, classes)."""
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return what the last layer sees, (batch, 512), never negative."""
         features = F.max_pool2d(self.bn1(self.conv1(inputs)).relu(), 3, 2, 1)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             features = layer(features)
-        return self.fc(features.mean((2, 3)))
+        return features.mean((2, 3))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (batch, classes)."""
+        return self.fc(self.features(inputs))
 
 
 CONVOLUTIONAL = {"cnn": CNN, "preact_resnet": PreActivationResNet, "resnet18": ResNet18}
@@ -265,9 +273,11 @@ def convolutional(module: nn.Module) -> bool:
 
 
 def with_pretrained(learner: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Add the weights of a file, if there is one, to a learner as ``pretrained_state``.
+    """Add the weights of a file to a learner: its own, or the path of those of its encoder.
 
-    The learner's key ``pretrained`` is the file's SHA-256.
+    Weights of its own are ``pretrained_state``. Without a path there is nothing to add.
+
+    The learner's key ``pretrained``, or ``features.weights``, is the file's SHA-256.
 
     Raises
     ------
@@ -277,19 +287,33 @@ def with_pretrained(learner: Mapping[str, Any], path: str) -> dict[str, Any]:
     """
     if not path:
         return dict(learner)
-    changed = "has changed since this run was planned; run again"
-    check_sum(path, learner["pretrained"], changed)
+    encodes = "features" in learner
+    known = learner["features"]["weights"] if encodes else learner["pretrained"]
+    check_sum(path, known, "has changed since this run was planned; run again")
+    if encodes:
+        return {**learner, "features": {**learner["features"], "weights": path}}
+    return {**learner, "pretrained_state": body_state(build(learner, (3, 224, 224), 2), path)}
+
+
+def body_state(module: nn.Module, path: str) -> dict[str, NDArray[np.float32]]:
+    """Read the weights of a network but for its head from a safetensors file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or has not every weight of the network but its head.
+    """
     stored = read_models(path, None)
-    module = build(learner, (3, 224, 224), 2)
+    heads = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, Head))
     state = {}
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if name.startswith("fc.") or name.endswith("num_batches_tracked"):
+        if name.startswith(heads) or name.endswith("num_batches_tracked"):
             continue
         if name not in stored or stored[name].shape != tuple(tensor.shape):
             found = stored[name].shape if name in stored else "nothing"
             raise DataError(f"{path}: {name} must have shape {tuple(tensor.shape)}; found {found}")
         state[name] = stored[name].astype(np.float32)
-    return {**learner, "pretrained_state": state}
+    return state
 
 
 def initial_state(

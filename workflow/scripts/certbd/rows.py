@@ -13,7 +13,7 @@ from certbd import certificates
 from certbd.claims import Claims
 from certbd.guarantees import Columns
 
-RECTIFIED = ("random_conv",)
+RECTIFIED = ("random_conv", "encoder")
 """Feature maps whose values are never negative."""
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from certbd import ensembles, models, rng
+from certbd import ensembles, features, models, rng
 from certbd.axes import ROWS, Certification
 from certbd.claims import claim
 from certbd.contradictions import NOISE_KEYS
@@ -63,8 +63,6 @@ def search_pairs(
 
     Parameters
     ----------
-    training : PoisonedSet
-        With the learner's features in the place of inputs.
     search : mapping
         An entry of the configuration's ``searches``.
 
@@ -80,10 +78,12 @@ def search_pairs(
     """
     seed, indices, defense = search["seed"], range(search["n_models"]), search["defense"]
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
-    inputs, labels = training.inputs[rows], training.labels[rows]
-    parameter, _ = NOISE_KEYS[defense]
+    labels, parameter = training.labels[rows], NOISE_KEYS[defense][0]
+    entry = learner.get("features")
+    inputs, encode = features.before_noise(entry, training.inputs[rows], True, device)
+    fit = fit._replace(inputs=features.apply(entry, fit.inputs, device))
     _check_draw(search, len(fit.labels))
-    module = models.build(learner, inputs.shape[1:], n_classes)
+    module = models.build(learner, fit.inputs.shape[1:], n_classes)
     points = []
     for value in search[parameter]:
         noise = {"train" if parameter == "sigma_train" else parameter: value}
@@ -95,7 +95,7 @@ def search_pairs(
         )
         for sigma_test in search["sigma_test"]:
             generators = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)
-            votes, _ = vote(module, pilots, inputs, sigma_test, generators)
+            votes, _ = vote(module, pilots, inputs, sigma_test, generators, encode=encode)
             point = _certified(votes, labels, n_classes, sigma_test, guarantee, search["alpha"])
             pair = {"parameter": parameter, "value": value, "sigma_test": sigma_test}
             points.append(pair | point)

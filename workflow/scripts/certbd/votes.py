@@ -1,7 +1,7 @@
 """Models x inputs -> votes, under test noise."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from certbd.models import LinearClassifier
 from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, logits, saved_bytes
 from certbd.schemas import ABSTAIN
 
+ENCODED_BYTES = 2**28
+"""Memory for the noisy inputs of one model, where it sees them through an encoder."""
 LINEAR_WIDTH = 64
 """Linear classifiers in one matrix product; always as many, so that none depends on the others."""
 
@@ -26,6 +28,7 @@ def vote(
     noise: float | NDArray[np.float64] | Replacement,
     generators: Sequence[np.random.Generator],
     scored: bool = False,
+    encode: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.float32] | None]:
     """Let each model vote once on each input, under test noise.
 
@@ -42,6 +45,8 @@ def vote(
         One for each model of the ensemble.
     scored : bool
         Return the scores, too.
+    encode : callable, optional
+        Maps noisy inputs (n, ...) to the features that models see.
 
     Returns
     -------
@@ -57,7 +62,10 @@ def vote(
         numbers_of(inputs, replacement.values, "test inputs")
     sigma = noise if replacement is None else 0.0
     scale = torch.tensor(sigma, dtype=torch.float64, device=device).expand(len(inputs))
-    n_inputs, width = _sizes(module, inputs, device)
+    if encode is not None:
+        n_inputs, width = max(1, ENCODED_BYTES // (4 * math.prod(inputs.shape[1:]))), 1
+    else:
+        n_inputs, width = _sizes(module, inputs, device)
     pieces = list(zip(clean.split(n_inputs), scale.split(n_inputs), strict=True))
     votes, scores = [], []
     with progress_bar(len(generators), "voting", "model") as advance:
@@ -66,7 +74,7 @@ def vote(
             part = {name: parameter[here] for name, parameter in ensemble.items()}
             draws = _draws(generators[here], inputs.shape[1:], replacement).to(device)
             answers = torch.cat(
-                [_logits(module, part, *piece, draws, replacement) for piece in pieces], 1
+                [_logits(module, part, *piece, draws, replacement, encode) for piece in pieces], 1
             )
             diverged = ~answers.isfinite().all(-1)
             votes.append(answers.argmax(-1).masked_fill_(diverged, ABSTAIN).to(torch.int16))
@@ -109,13 +117,17 @@ def _logits(
     sigma: Tensor,
     draws: Tensor,
     replacement: Replacement | None,
+    encode: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     """Return logits (models, n, classes) on ``clean + sigma * draws``, or on shifted inputs."""
+    scale = sigma.reshape(-1, *[1] * (clean.ndim - 1))
+    if encode is not None:
+        noisy = clean + (scale * draws[:, None]).float()
+        return logits(module, ensemble, torch.stack([encode(own) for own in noisy]))
     if replacement is not None:
         return logits(module, ensemble, _shifted(clean, draws[:, None], replacement.values))
     if isinstance(module, LinearClassifier):
         return _linear_logits(ensemble, clean.flatten(1), sigma.float(), draws.flatten(1))
-    scale = sigma.reshape(-1, *[1] * (clean.ndim - 1))
     return logits(module, ensemble, clean + (scale * draws[:, None]).float())
 
 
