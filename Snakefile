@@ -25,6 +25,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/votes.smk"
 include: "workflow/rules/certify.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/reach.smk"
 
@@ -34,6 +35,7 @@ localrules:
     figures,
     noise_search,
     reach,
+    report,
 
 
 rule all:
@@ -41,6 +43,7 @@ rule all:
     input:
         "results/summary.csv",
         "results/curves.csv",
+        "results/report.html",
         FIGURES,
 
 

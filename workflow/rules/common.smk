@@ -341,3 +341,14 @@ def summary_row(run, certification):
 def code(script):
     """The fingerprint of a rule's script and of the library modules behind it."""
     return fingerprint(SCRIPTS / script)
+
+
+def existing(path):
+    """A file that some other target makes, where it has been made."""
+    return [path] if Path(path).exists() else []
+
+
+def page_row(run, certification):
+    """What the report needs to know of a row: that of the summary, and which noise belongs to it."""
+    sigma = SEARCHED.index(run) if run in SEARCHED else None
+    return summary_row(run, certification) | {"sigma": sigma}

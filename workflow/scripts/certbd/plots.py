@@ -80,7 +80,7 @@ def certified_accuracy(
     curves = curves[curves["certificate"] == certificate]
     splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
     attacks = summary[summary["attack"].isin(curves["attack"])].drop_duplicates("attack")
-    methods = _methods(curves)
+    methods = methods_of(curves)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(len(splits), len(attacks))
         for row, split in zip(axes, splits, strict=True):
@@ -120,7 +120,7 @@ def _draw_curves(
         panel.plot(reference["radii"], reference["certified_accuracy"], clip_on=False, **POINTS)
 
 
-def _methods(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, str]]:
+def methods_of(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, str]]:
     """Return label, colour and line style of each method in a table with the columns `METHOD`."""
     methods = curves[METHOD].drop_duplicates().reset_index(drop=True)
     rank = methods.groupby("defense").cumcount() % len(LINE_STYLES)
@@ -174,7 +174,7 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
     """Draw attack success of the undefended network beside each defence: a column an attack."""
     summary = summary[summary["attack_norm"] > 0]
     attacks = _order(summary["attack"])
-    methods = _methods(summary)
+    methods = methods_of(summary)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(1, len(attacks), height=0.8 + 0.28 * (1 + len(methods)))
         for panel, attack in zip(axes[0], attacks, strict=True):
