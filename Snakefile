@@ -1,7 +1,7 @@
 """certbd: certified predictions for a training set that may be poisoned.
 
-The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate.
-`snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
+The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate,
+report. `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
 experiments; `snakemake --cores N figures` redraws the figures from cached results. Other targets:
 noise_search tries noise levels for decoupled, reach tabulates what discrete noise can cover at most.
 """

@@ -82,6 +82,7 @@ def page(request, chromium, finished):
     """The page at two widths; nothing may be printed to the console or asked of a network."""
     width, height = SIZES[request.param]
     page = chromium.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(300_000)  # on a busy machine
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))

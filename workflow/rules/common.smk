@@ -343,9 +343,20 @@ def code(script):
     return fingerprint(SCRIPTS / script)
 
 
+def papers(figures):
+    """The PDF beside each figure."""
+    return [str(Path(figure).with_suffix(".pdf")) for figure in figures]
+
+
 def existing(path):
     """A file that some other target makes, where it has been made."""
     return [path] if Path(path).exists() else []
+
+
+def where_to_look():
+    """The line that ends a run."""
+    here = existing("results/report.html") or ["results/"]
+    return f"Done. Look at {Path(here[0]).resolve()}"
 
 
 def page_row(run, certification):

@@ -8,6 +8,7 @@ rule reach:
     input:
         "results/reach.csv",
         "results/figures/reach.svg",
+        "results/figures/reach.pdf",
 
 
 rule tabulate_reach:
@@ -21,6 +22,7 @@ rule tabulate_reach:
             caption="../report/reach.rst",
             category="Reach",
         ),
+        paper="results/figures/reach.pdf",
     log:
         "results/logs/tabulate_reach.log",
     benchmark:

@@ -6,6 +6,10 @@ TRAINED_ON = list(dict.fromkeys(run.dataset for run in RUNS))
 ATTACKED_BY = list(dict.fromkeys((run.dataset, run.attack) for run in RUNS))
 
 
+onsuccess:
+    print(where_to_look())
+
+
 rule report:
     """Needs results/report.html; makes nothing more: the name of a target."""
     input:

@@ -69,7 +69,8 @@ async function drawCurves() {
   for (const { attack, lines, chart } of panels) {
     const { norm } = page.experiments.find((e) => e.dataset === dataset && e.attack === attack);
     const marked = certificate === "trigger" && norm ? [{ norm }] : [];
-    const { view } = await draw(chart, page.specs.accuracy, { curve: lines.flatMap(points), norm: marked });
+    const layer = page.specs.accuracy.layer.filter(({ data }) => data.name !== "norm" || marked.length);
+    const { view } = await draw(chart, { ...page.specs.accuracy, layer }, { curve: lines.flatMap(points), norm: marked });
     view.signal("coarse", lines[0].coarse).signal("reach", reach).signal("hidden", [...hidden]);
     await view.runAsync();
     views.push(view);

@@ -1,4 +1,4 @@
-"""Figures from tables. A method has one colour everywhere, a line style for each noise."""
+"""Figures from tables, as SVG and PDF. A method has one colour, a noise a line style."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -49,6 +49,8 @@ RADIUS_LABELS = {
 }
 STYLE = {
     "svg.hashsalt": "certbd",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -290,5 +292,7 @@ def _order(names: pd.Series) -> list[str]:
 
 
 def _save(figure: Figure, path: str | Path) -> None:
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    """Write a figure as SVG to `path`, and as PDF beside it: fonts inside, no date."""
+    for suffix, date in (("svg", "Date"), ("pdf", "CreationDate")):
+        with atomic(Path(path).with_suffix(f".{suffix}")) as temporary:
+            figure.savefig(temporary, format=suffix, metadata={date: None})
