@@ -9,6 +9,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo 'with .venv active: snakemake --cores N [TARGET] [--configfile FILE] [--config KEY=VALUE ...]'
+	@awk '/^localrules:/{on=1; next} /^$$/{on=0} on{gsub(/[ ,]/, ""); if ($$0 != "all") print "  target " $$0}' Snakefile
 
 demo: $(READY)  ## certify the default run (config/config.yaml), then print its summary
 	snakemake --cores $(CORES) --quiet rules

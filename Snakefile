@@ -1,7 +1,7 @@
 """certbd: certified predictions for a training set that may be poisoned.
 
-The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate.
-`snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
+The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate,
+report. `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
 experiments; `snakemake --cores N figures` redraws the figures from cached results. Other targets:
 noise_search tries a defence's parameters on training inputs, reach tabulates what discrete noise can cover at most.
 """
@@ -25,6 +25,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/votes.smk"
 include: "workflow/rules/certify.smk"
 include: "workflow/rules/aggregate.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/reach.smk"
 
@@ -34,6 +35,7 @@ localrules:
     figures,
     noise_search,
     reach,
+    report,
 
 
 rule all:
@@ -41,6 +43,7 @@ rule all:
     input:
         "results/summary.csv",
         "results/curves.csv",
+        "results/report.html",
         FIGURES,
 
 

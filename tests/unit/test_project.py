@@ -1,6 +1,7 @@
 """Files that must agree with each other."""
 
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -28,3 +29,15 @@ def test_the_lock_names_no_address_and_has_hashes():
     assert "http" not in LOCK
     assert "--index" not in LOCK
     assert LOCK.count("--hash=sha256:") > 500
+
+
+def test_make_help_names_every_target():
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    made = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    local = re.search(
+        r"^localrules:\n((?:    .*\n)+)", (ROOT / "Snakefile").read_text(), re.MULTILINE
+    )
+    targets = {name.strip(" ,") for name in local[1].splitlines()} - {"all"}
+    assert [name for name in made if f"make {name}" not in shown.stdout] == []
+    assert {"report", "figures"} <= targets
+    assert [name for name in targets if f"target {name}" not in shown.stdout] == []

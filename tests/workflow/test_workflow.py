@@ -42,7 +42,7 @@ SMALL = {
     ],
 }
 FIGURES = {"plot_certified_accuracy", "plot_attack_success", "plot_sigma_distribution"}
-FROM_CURVES = FIGURES - {"plot_sigma_distribution"}
+FROM_CURVES = (FIGURES - {"plot_sigma_distribution"}) | {"build_report"}
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +75,13 @@ def test_every_experiment_is_in_the_summary(finished):
     assert summary["defense"].tolist() == ["rab", "cert_ssb", "decoupled"]
     assert (summary["n_poisoned"] == 13).all()
     figures = finished.folder / "results" / "figures" / "digits01"
-    assert {file.name for file in figures.iterdir()} == {
-        "attack_success.svg", "certified_accuracy_joint.svg", "certified_accuracy_paper.svg",
-        "certified_accuracy_trigger.svg", "sigma_distribution.svg",
+    names = {
+        "attack_success", "certified_accuracy_joint", "certified_accuracy_paper",
+        "certified_accuracy_trigger", "sigma_distribution",
     }  # fmt: skip
+    assert {file.name for file in figures.iterdir()} == {
+        f"{name}.{suffix}" for name in names for suffix in ("svg", "pdf")
+    }
 
 
 def test_votes_do_not_depend_on_the_number_of_cores(finished, tmp_path):
@@ -109,7 +112,7 @@ def test_another_alpha_certifies_anew_and_does_nothing_above(workflow):
 
 def test_another_style_redraws_figures_and_nothing_else(workflow):
     edit(workflow, "plots.py", "\nX = 1\n")
-    assert workflow.plan() == dict.fromkeys(FIGURES, 1)
+    assert workflow.plan() == dict.fromkeys(FIGURES | {"build_report"}, 1)
     assert workflow.plan("figures") == dict.fromkeys(FIGURES, 1)
 
 

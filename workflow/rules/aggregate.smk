@@ -33,6 +33,7 @@ SUCCESS_FILES = [
     f"results/figures/{dataset}/attack_success.svg" for dataset in ATTACKED
 ]
 FIGURES = CURVE_FILES + SIGMA_FILES + SUCCESS_FILES
+FIGURES += papers(FIGURES)
 
 
 rule make_summary:
@@ -87,6 +88,7 @@ rule plot_certified_accuracy:
             caption="../report/certified_accuracy.rst",
             category="Certified accuracy",
         ),
+        papers=papers(CURVE_FILES),
     log:
         "results/logs/plot_certified_accuracy.log",
     benchmark:
@@ -114,6 +116,7 @@ rule plot_sigma_distribution:
             caption="../report/sigma_distribution.rst",
             category="Noise",
         ),
+        papers=papers(SIGMA_FILES),
     log:
         "results/logs/plot_sigma_distribution.log",
     benchmark:
@@ -126,11 +129,7 @@ rule plot_sigma_distribution:
         runtime=30,
     params:
         settings={"runs": [run._asdict() for run in SEARCHED]},
-        inputs=lambda w: {
-            "sigma": [
-                identity("sigma", SimpleNamespace(**run._asdict())) for run in SEARCHED
-            ]
-        },
+        inputs=lambda w: {"sigma": sigma_identities()},
         code=code("plot_sigma_distribution.py"),
     script:
         "../scripts/plot_sigma_distribution.py"
@@ -147,6 +146,7 @@ rule plot_attack_success:
             caption="../report/attack_success.rst",
             category="Attack success",
         ),
+        papers=papers(SUCCESS_FILES),
     log:
         "results/logs/plot_attack_success.log",
     benchmark:

@@ -497,3 +497,45 @@ def search_identity(wildcards):
     return seals.identity(
         search_settings(wildcards), code("search_noise.py"), search_inputs(wildcards)
     )
+
+
+def page_inputs():
+    """The identities of all that the report shows."""
+    attacked = [
+        SimpleNamespace(dataset=dataset, attack=attack)
+        for dataset, attack in ATTACKED_BY
+    ]
+    return summary_inputs() | {
+        "sigma": sigma_identities(),
+        "data": [
+            identity("data", SimpleNamespace(dataset=dataset)) for dataset in TRAINED_ON
+        ],
+        "triggered": [identity("poison", place) for place in attacked],
+    }
+
+
+def sigma_identities():
+    """The identities of all optimised noise."""
+    return [identity("sigma", SimpleNamespace(**run._asdict())) for run in SEARCHED]
+
+
+def papers(figures):
+    """The PDF beside each figure."""
+    return [str(Path(figure).with_suffix(".pdf")) for figure in figures]
+
+
+def existing(path):
+    """A file that some other target makes, where it has been made."""
+    return [path] if Path(path).exists() else []
+
+
+def where_to_look():
+    """The line that ends a run."""
+    here = existing("results/report.html") or ["results/"]
+    return f"Done. Look at {Path(here[0]).resolve()}"
+
+
+def page_row(run, certification):
+    """What the report needs to know of a row: that of the summary, and which noise belongs to it."""
+    sigma = SEARCHED.index(run) if run in SEARCHED else None
+    return summary_row(run, certification) | {"sigma": sigma}

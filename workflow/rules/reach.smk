@@ -8,6 +8,7 @@ rule reach:
     input:
         "results/reach.csv",
         "results/figures/reach.svg",
+        "results/figures/reach.pdf",
 
 
 rule tabulate_reach:
@@ -22,6 +23,7 @@ rule tabulate_reach:
             category="Reach",
         ),
         sums="results/reach.provenance.json",
+        paper="results/figures/reach.pdf",
     log:
         "results/logs/tabulate_reach.log",
     benchmark:

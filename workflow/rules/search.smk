@@ -5,7 +5,7 @@ accuracy of held-out training inputs over pairs of a training parameter and test
 SEARCHES = expand(
     "results/searches/{search}.{kind}",
     search=CONFIG.searches,
-    kind=["parquet", "svg"],
+    kind=["parquet", "svg", "pdf"],
 )
 
 
@@ -48,6 +48,7 @@ rule plot_noise_search:
             caption="../report/noise_search.rst",
             category="Noise",
         ),
+        paper="results/searches/{search}.pdf",
     log:
         "results/searches/logs/plot_{search}.log",
     benchmark:

@@ -9,12 +9,12 @@ from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``figures/{dataset}/attack_success.svg``."""
+    """Make ``figures/{dataset}/attack_success.svg`` and ``.pdf``."""
     settings = smk.params.settings
     with job_log(smk.log[0]):
         products.check_sums(smk.input.sums)
         summary = pd.read_csv(smk.input.summary)
-        for dataset, path in zip(settings["datasets"], smk.output, strict=True):
+        for dataset, path in zip(settings["datasets"], smk.output.figures, strict=True):
             plots.attack_success(summary[summary["dataset"] == dataset], path)
             products.sign_figure(path, io.provenance(settings, smk.params.code, {}))
 

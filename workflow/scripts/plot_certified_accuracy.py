@@ -9,13 +9,15 @@ from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``figures/{dataset}/certified_accuracy_{certificate}.svg``."""
+    """Make ``figures/{dataset}/certified_accuracy_{certificate}.svg`` and ``.pdf``."""
     settings = smk.params.settings
     with job_log(smk.log[0]):
         products.check_sums(smk.input.sums)
         summary, curves = pd.read_csv(smk.input.summary), pd.read_csv(smk.input.curves)
         references = settings["references"].values()
-        for (dataset, certificate), path in zip(settings["figures"], smk.output, strict=True):
+        for (dataset, certificate), path in zip(
+            settings["figures"], smk.output.figures, strict=True
+        ):
             plots.certified_accuracy(
                 curves[curves["dataset"] == dataset],
                 summary[summary["dataset"] == dataset],

@@ -7,7 +7,7 @@ from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``searches/{search}.svg``."""
+    """Make ``searches/{search}.svg`` and ``.pdf``."""
     settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]):
         grid = io.read_table(smk.input.grid, schemas.SEARCH, made["grid"])

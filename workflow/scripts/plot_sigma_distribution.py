@@ -9,7 +9,7 @@ from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``figures/{dataset}/sigma_distribution.svg``."""
+    """Make ``figures/{dataset}/sigma_distribution.svg`` and ``.pdf``."""
     settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]):
         runs = pd.DataFrame(settings["runs"])
@@ -23,7 +23,7 @@ def main(smk: Any) -> None:
                 for table, run in zip(tables, runs.to_dict("records"), strict=True)
             ]
         )
-        for dataset, path in zip(runs["dataset"].unique(), smk.output, strict=True):
+        for dataset, path in zip(runs["dataset"].unique(), smk.output.figures, strict=True):
             here = runs[runs["dataset"] == dataset]
             plots.sigma_distribution(
                 sigmas[sigmas["dataset"] == dataset],

@@ -76,7 +76,8 @@ def main() -> None:
         "\ncert_ssb hold for its noise frozen. What this promises and what not: README.md and"
         "\ndocs/theory.md."
         f"\n\nall columns   {path}\ncurves        {path.with_name('curves.csv')}"
-        f"\nfigures       {path.parent / 'figures'}\nreport        snakemake --report report.html"
+        f"\nfigures       {path.parent / 'figures'}"
+        f"\nreport        {path.with_name('report.html').resolve()}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures from tables. A method has one colour everywhere, a line style for each noise."""
+"""Figures from tables, as SVG and PDF. A method has one colour, a noise a line style."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -55,6 +55,8 @@ RADIUS_LABELS = {
 }
 STYLE = {
     "svg.hashsalt": "certbd",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -86,7 +88,7 @@ def certified_accuracy(
     curves = curves[curves["certificate"] == certificate]
     splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
     attacks = summary[summary["attack"].isin(curves["attack"])].drop_duplicates("attack")
-    methods = _methods(curves)
+    methods = methods_of(curves)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(len(splits), len(attacks))
         for row, split in zip(axes, splits, strict=True):
@@ -126,7 +128,7 @@ def _draw_curves(
         panel.plot(reference["radii"], reference["certified_accuracy"], clip_on=False, **POINTS)
 
 
-def _methods(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, str]]:
+def methods_of(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, str]]:
     """Return label, colour and line style of each method in a table with the columns `METHOD`."""
     methods = curves[METHOD].drop_duplicates().reset_index(drop=True)
     rank = methods.groupby("defense").cumcount() % len(LINE_STYLES)
@@ -180,7 +182,7 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
     """Draw attack success of the undefended network beside each defence: a column an attack."""
     summary = summary[summary["attack_norm"] > 0]
     attacks = _order(summary["attack"])
-    methods = _methods(summary)
+    methods = methods_of(summary)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(1, len(attacks), height=0.8 + 0.28 * (1 + len(methods)))
         for panel, attack in zip(axes[0], attacks, strict=True):
@@ -296,5 +298,7 @@ def _order(names: pd.Series) -> list[str]:
 
 
 def _save(figure: Figure, path: str | Path) -> None:
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    """Write a figure as SVG to `path`, and as PDF beside it: fonts inside, no date."""
+    for suffix, date in (("svg", "Date"), ("pdf", "CreationDate")):
+        with atomic(Path(path).with_suffix(f".{suffix}")) as temporary:
+            figure.savefig(temporary, format=suffix, metadata={date: None})

@@ -1,0 +1,79 @@
+"""Build the page that shows a run: coverage, curves, noise, single inputs, provenance."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from certbd import explorer, io, products, report, schemas
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``report.html``."""
+    rows, made = smk.params.settings["rows"], smk.params.inputs
+    with job_log(smk.log[0]) as log:
+        products.check_sums(smk.input.sums)
+        summary, curves = pd.read_csv(smk.input.summary), pd.read_csv(smk.input.curves)
+        tables = [
+            io.read_table(path, schemas.CERTIFICATES, identity)
+            for path, identity in zip(smk.input.certificates, made["certificates"], strict=True)
+        ]
+        names = list(dict.fromkeys(row["dataset"] for row in rows))
+        datasets = {
+            name: explorer.dataset_of(
+                [table for row, table in zip(rows, tables, strict=True) if row["dataset"] == name],
+                len(rows),
+                len(names),
+                *_inputs(smk, name),
+            )
+            for name in names
+        }
+        experiments = report.experiments(rows, summary)
+        for row, table, path in zip(experiments, tables, smk.input.certificates, strict=True):
+            samples = datasets[row["dataset"]]["samples"]
+            row["certificates"] = explorer.certificates_of(table, samples)
+            row["origin"] = io.read_provenance(path)
+            row["path"] = str(path)
+            if row["undefended"] is not None:
+                place = row["undefended"]
+                path, identity = smk.input.undefended[place], made["undefended"][place]
+                answers = io.read_table(path, schemas.PREDICTIONS, identity)
+                row["undefended"] = explorer.predictions_of(answers, samples)
+            if row["sigma"] is not None:
+                place = row["sigma"]
+                path, identity = smk.input.sigma[place], made["sigma"][place]
+                sigma = io.read_table(path, schemas.SIGMA, identity)
+                row["sigma"] = explorer.sigma_quantiles(sigma)
+                row["start"] = float(sigma["start"].iloc[0])
+        audit = pd.read_csv(smk.input.audit[0]) if smk.input.get("audit") else None
+        page = {
+            "experiments": experiments,
+            "lines": report.lines(curves),
+            "datasets": datasets,
+            "audit": report.audits(audit),
+        }
+        html = report.render(page, Path(smk.input.templates[0]).parent)
+        with io.atomic(smk.output.page) as temporary:
+            temporary.write_text(html)
+        log.info("%d experiments, %d bytes", len(experiments), len(html))
+
+
+def _inputs(smk: Any, dataset: str) -> tuple[Any, dict[str, Any]]:
+    """Return the arrays of a dataset and its triggered inputs by attack, if they are known."""
+    settings, made = smk.params.settings, smk.params.inputs
+    if dataset not in settings["datasets"]:
+        return None, {}
+    place = settings["datasets"].index(dataset)
+    triggered = {
+        attack: io.read_arrays(file, io.TriggeredInputs, identity).inputs
+        for (name, attack), file, identity in zip(
+            settings["attacks"], smk.input.triggered, made["triggered"], strict=True
+        )
+        if name == dataset
+    }
+    return io.read_arrays(smk.input.data[place], io.DataSplits, made["data"][place]), triggered
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])

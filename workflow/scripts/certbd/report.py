@@ -1,0 +1,172 @@
+"""One page that opens offline: what is covered, curves, noise, inputs, provenance.
+
+Templates say how it looks (``workflow/report/page``); this module says what it holds. The page has
+no time or host in it: equal results give equal bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from certbd import charts
+from certbd.explorer import Page, rounded_down
+from certbd.plots import COUNTED, METHOD, RADIUS_LABELS, methods_of
+
+DASHES = {"-": [1, 0], "--": [7, 4], ":": [2, 3], "-.": [8, 3, 2, 3]}
+COARSE = 20
+"""Grids with fewer radii are drawn as joined points."""
+TOLD = ("seed", "n_models", "alpha", "multiplicity")
+SHARES = (
+    "undefended_accuracy", "undefended_attack_success", "clean_accuracy", "attack_success",
+    "certified_at_attack", "clean_certified_at_attack", "clean_certified_at_attack_worst_class",
+)  # fmt: skip
+AUDIT = (
+    "dataset", "attack", "defense", "noise", "certificate", "side", "scale", "trials",
+    "violations", "violation_rate_upper",
+)  # fmt: skip
+
+
+def experiments(rows: Sequence[Mapping[str, Any]], summary: pd.DataFrame) -> list[Page]:
+    """Describe each experiment: its axes, how it is named and drawn, its row of the summary.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Axes of the experiments, with target; in the order of `summary`.
+    summary : DataFrame
+        The columns `metrics.SUMMARY`.
+    """
+    described = []
+    axes = pd.DataFrame(list(rows))
+    for dataset, part in summary.groupby("dataset", sort=False):
+        looks = methods_of(part)
+        several = [name for name in TOLD if axes.loc[part.index, name].nunique() > 1]
+        for index, row in part.iterrows():
+            label, colour, style = looks[tuple(row[METHOD])]
+            told = ", ".join([label, *(f"{name} {axes.at[index, name]}" for name in several)])
+            described.append(
+                dict(rows[int(index)])
+                | {"id": int(index), "dataset": str(dataset), "method": label, "label": told}
+                | {"colour": colour, "dash": DASHES[style]}
+                | _headline(row)
+            )
+    return sorted(described, key=lambda experiment: experiment["id"])
+
+
+def _headline(row: pd.Series) -> Page:
+    """Return shares in percent and the largest radius, rounded down; None where there is none."""
+    shares = {name: _given(100 * row[name], 1) for name in SHARES}
+    return shares | {
+        "largest_trigger_radius": _given(row["largest_trigger_radius"], 3),
+        "norm": _given(row["attack_norm"], 3),
+        "poisoned": None if pd.isna(row["n_poisoned"]) else int(row["n_poisoned"]),
+        "covers_labels": bool(row["covers_labels"]),
+        "n_test": int(row["n_test"]),
+    }
+
+
+def _given(value: float, digits: int) -> float | None:
+    return None if pd.isna(value) else rounded_down(value, digits)
+
+
+def lines(curves: pd.DataFrame) -> list[Page]:
+    """Return certified-accuracy curves, one a dataset, attack, certificate, split and method.
+
+    The accuracy is the mean over seeds, with their least and most. A line ends where nothing is
+    certified any more.
+    """
+    drawn = []
+    for _, part in curves.groupby("dataset", sort=False):
+        looks = methods_of(part)
+        axes = ["dataset", "attack", "certificate", "split", *METHOD]
+        for key, line in part.groupby(axes, sort=False):
+            label, colour, style = looks[key[4:]]
+            seeds = line.groupby("radius")["certified_accuracy"]
+            table = seeds.agg(["mean", "min", "max"]).round(5)
+            table = table[table["max"].shift(fill_value=1) > 0]
+            drawn.append(
+                dict(zip(axes[:4], key[:4], strict=True))
+                | {"method": label, "colour": colour, "dash": DASHES[style]}
+                | {"seeds": int(line["seed"].nunique()), "radius": table.index.tolist()}
+                | {"accuracy": table["mean"].tolist()}
+                | {"least": table["min"].tolist(), "most": table["max"].tolist()}
+                | {"coarse": len(seeds) < COARSE or key[2] in COUNTED}
+            )
+    return drawn
+
+
+def audits(table: pd.DataFrame | None) -> list[Page]:
+    """Return the rows of ``audit.csv``; none without an audit."""
+    if table is None:
+        return []
+    shown = table[list(AUDIT)].astype(object).where(table[list(AUDIT)].notna(), None)
+    return [
+        {str(name): _plain(value) for name, value in row.items()}
+        for row in shown.to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def render(page: Page, templates: Path) -> str:
+    """Return the page as HTML, with its data, style, behaviour and the plotting library inside.
+
+    Parameters
+    ----------
+    page : mapping
+        ``experiments`` (each with ``certificates`` and ``origin``), ``lines``, ``datasets`` and
+        ``audit``.
+    templates : Path
+        The folder with ``report.html.j2``, ``report.css`` and ``report.js``.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _percent
+    specs = {
+        "accuracy": charts.certified_accuracy(),
+        "sigma": charts.sigma_distribution(),
+        "map": charts.sigma_map(),
+    }
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        data=page | {"specs": specs, "radius_labels": RADIUS_LABELS},
+        style=_inline(templates / "report.css"),
+        behaviour=_inline(templates / "report.js"),
+        library=_library(),
+        versions={
+            "Vega": vl_convert.get_vega_version(),
+            "Vega-Embed": vl_convert.get_vega_embed_version(),
+        },
+    )
+
+
+@cache
+def _library() -> Markup:
+    return _script(vl_convert.javascript_bundle())  # type: ignore[call-arg] # it has a default
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} %"
+
+
+def _inline(path: Path) -> Markup:
+    return _script(path.read_text())
+
+
+def _script(text: str) -> Markup:
+    """Mark code of ours or of the library as such; it must not end its own element."""
+    return Markup(text.replace("</script", "<\\/script").replace("</style", "<\\/style"))  # noqa: S704
