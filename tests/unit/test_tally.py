@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,6 +76,20 @@ def test_missing_doubled_and_odd_votes_are_refused(tmp_path, change, named):
     file = write(tmp_path / "chunk.parquet", change(votes_of(range(4))))
     with pytest.raises(io.DataError, match=named):
         count_votes([file], SIZES, 4, 4)
+
+
+def test_memory_is_flat_in_the_number_of_models(tmp_path):
+    table = pd.DataFrame({"split": "benign", "sample": np.tile(np.arange(500), 20)})
+    table = table.assign(model=np.repeat(np.arange(20), 500), vote=lambda t: t["sample"] % 2)
+    files = [write(tmp_path / f"{i}.parquet", table.assign(model=table["model"] + 20 * i))
+             for i in range(24)]  # fmt: skip
+    peaks = []
+    for n_files in (3, 24):
+        tracemalloc.start()
+        count_votes(files[:n_files], {"benign": 500}, 20 * n_files, 2)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
 
 
 def test_a_model_in_two_files_is_refused(tmp_path):

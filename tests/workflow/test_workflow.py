@@ -177,12 +177,18 @@ def test_a_run_without_attack_leaves_attack_columns_empty(workflow):
     assert row["clean_accuracy"] > 0
 
 
-def test_damaged_votes_are_named_and_certify_nothing(workflow):
-    damaged = next(workflow.folder.glob("results/**/rab/**/chunk-0-9.parquet"))
-    damaged.write_bytes(damaged.read_bytes()[:300])
-    done = workflow.call("--cores", "1", "--forcerun", "certify_votes")
+@pytest.mark.parametrize("fault", ["damaged", "stale or mixed in"])
+def test_votes_that_cannot_be_trusted_are_named_and_certify_nothing(workflow, fault):
+    (votes,) = workflow.folder.glob("results/**/rab/**/chunk-0-9.parquet")
+    (others,) = workflow.folder.glob("results/**/decoupled/**/chunk-0-9.parquet")
+    votes.write_bytes(votes.read_bytes()[:300] if fault == "damaged" else others.read_bytes())
+    (certificates,) = workflow.folder.glob("results/**/rab/**/certificates.parquet")
+    certificates.unlink()
+    target = str(certificates.relative_to(workflow.folder))
+    done = workflow.call(target, "--cores", "1")
     assert done.returncode != 0
-    assert f"error: {damaged.relative_to(workflow.folder)}: not a Parquet file" in done.stderr
+    assert f"error: {votes.relative_to(workflow.folder)}: {fault}: " in done.stderr
+    assert not certificates.exists()
 
 
 def one_change(**changes):

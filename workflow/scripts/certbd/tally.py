@@ -63,19 +63,18 @@ def count_votes(
     n_inputs = sum(sizes.values())
     counts = np.zeros((n_inputs, n_classes), np.int64)
     sums = np.zeros((n_inputs, n_classes)) if scored else None
-    needed, voted, read = set(range(n_models)), set[int](), []
-    faults = []
+    wanted = f"needed: models 0 to {n_models - 1}"
+    voted, read, faults = np.zeros(n_models, bool), [], []
     for file in files:
         read.append(file)
         votes = read_table(file, scored_votes(n_classes) if scored else VOTES, identity)
         _check(file, votes, sizes, n_classes)
-        models = set(votes["model"].unique().tolist())
-        if twice := sorted(models & voted):
-            raise DataError(f"{file}: model {twice[0]} has voted in another file already")
-        if extra := sorted(models - needed):
-            wanted = f"needed: models 0 to {n_models - 1}"
+        models = votes["model"].unique()
+        if len(extra := models[(models < 0) | (models >= n_models)]):
             raise DataError(f"{file}: votes of model {extra[0]}; {wanted}")
-        voted |= models
+        if len(twice := models[voted[models]]):
+            raise DataError(f"{file}: model {twice[0]} has voted in another file already")
+        voted[models] = True
         row = _by_split(votes, offsets).astype(np.int64) + votes["sample"].to_numpy()
         if len(votes) != len(models) * n_inputs or not _all_differ(votes["model"], row, n_inputs):
             raise DataError(
@@ -89,11 +88,9 @@ def count_votes(
         if sums is not None:
             np.add.at(sums, row[cast], _scores(file, votes)[cast])
         faults.append(_faults(votes[row < next(iter(sizes.values()))]))
-    if missing := sorted(needed - voted):
-        raise DataError(
-            f"{', '.join(map(str, read))}: no votes of model {missing[0]}; needed: models 0 to "
-            f"{n_models - 1}"
-        )
+    if not voted.all():
+        files_read = ", ".join(map(str, read))
+        raise DataError(f"{files_read}: no votes of model {voted.argmin()}; {wanted}")
     parts = {split: slice(offsets[split], offsets[split] + size) for split, size in sizes.items()}
     tallies = {
         split: Tally(counts[part], None if sums is None else sums[part])

@@ -1,0 +1,180 @@
+"""A run that is killed, stopped or starved of disk goes on, and ends as an undisturbed one does.
+
+CERTBD_STOPS=KILL,KILL,KILL CERTBD_TRIALS=5 stops five runs three times each at random moments.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from conftest import Workflow
+
+STOPS = os.environ.get("CERTBD_STOPS", "INT,KILL,TERM,KILL").split(",")
+TRIALS = range(int(os.environ.get("CERTBD_TRIALS", "1")))
+TINY = {
+    "chunk_size": 1,
+    "undefended": "tiny",
+    "learners": {
+        "tiny": {"kind": "mlp", "hidden": 8, "epochs": 1, "batch_size": 64, "learning_rate": 0.01}
+    },
+    "experiments": [
+        {
+            "dataset": "digits01",
+            "attacks": ["one_pixel"],
+            "defense": "decoupled",
+            "noises": ["train-1-test-0.4"],
+            "learner": "class_mean",
+            "n_models": 2,
+            "certify": {"alpha": 0.3},
+        }
+    ],
+}
+SUMMARY = "results/summary.csv"
+
+
+class Started:
+    """A workflow that runs in a session of its own, as one started in a terminal does."""
+
+    def __init__(self, workflow):
+        self.log = workflow.folder / "stdout.log"
+        command = [sys.executable, "-m", "snakemake", SUMMARY, "--cores", "2"]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*command, "--configfile", "test.yaml"],
+                cwd=workflow.folder,
+                env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_for_jobs(self):
+        while "Select jobs to execute" not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.05)
+
+    def stop(self, name):
+        """Send a signal, SIGTERM to snakemake alone, others to its jobs, too; wait for the end."""
+        send = os.kill if name == "TERM" else os.killpg
+        send(self.process.pid, getattr(signal, f"SIG{name}"))
+        self.process.wait(3600)
+        while self.members():
+            time.sleep(0.05)
+        return self.log.read_text()
+
+    def members(self):
+        """Return the processes of its session that still run."""
+        command = ["pgrep", "--session", str(self.process.pid)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    workflow = Workflow(tmp_path_factory.mktemp("undisturbed"), TINY)
+    started = Started(workflow)
+    started.wait_for_jobs()
+    begin = time.monotonic()
+    assert started.process.wait() == 0, started.log.read_text()
+    return workflow, time.monotonic() - begin
+
+
+def artifacts(workflow):
+    """Return the bytes of all results but logs and benchmarks."""
+    results = workflow.folder / "results"
+    return {
+        str(file.relative_to(results)): file.read_bytes()
+        for file in results.rglob("*")
+        if file.is_file() and file.suffix not in (".log", ".tsv")
+    }
+
+
+@pytest.mark.parametrize("trial", TRIALS)
+def test_a_run_that_is_stopped_goes_on_and_ends_the_same(undisturbed, tmp_path, trial):
+    (finished, seconds), rng = undisturbed, random.Random(f"{trial} {STOPS}")  # noqa: S311
+    workflow, stopped = Workflow(tmp_path, TINY), []
+    for name in STOPS:
+        started = Started(workflow)
+        started.wait_for_jobs()
+        moment = rng.uniform(0, seconds / len(STOPS))
+        time.sleep(moment)
+        text = started.stop(name)
+        stopped.append((name, round(moment, 2), started.process.returncode))
+        assert started.process.returncode != 0, (stopped, text)
+        if name == "KILL":
+            workflow.run("--unlock")
+    workflow.run(SUMMARY, "--cores", "2")
+    print(f"trial {trial} of {seconds:.1f} s: {stopped}")
+    assert artifacts(workflow) == artifacts(finished), stopped
+
+
+def test_a_second_run_beside_the_first_is_refused(undisturbed, tmp_path):
+    finished, _ = undisturbed
+    workflow = Workflow(tmp_path, TINY)
+    shutil.copytree(finished.folder / "results", tmp_path / "results", dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "results" / "digits01" / "one_pixel" / "decoupled")
+    first = Started(workflow)
+    first.wait_for_jobs()
+    second = workflow.call(SUMMARY, "--cores", "1")
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in second.stdout + second.stderr
+    assert "Traceback" not in second.stdout + second.stderr
+    assert first.process.wait() == 0, first.log.read_text()
+    assert artifacts(workflow) == artifacts(finished)
+
+
+VOTES = {"sample": range(2), "label": [0, 1], "vote": [[0] * 40, [1] * 40]}
+EXTERNAL = {
+    "experiments": [
+        {
+            "kind": "external",
+            "dataset": "elsewhere",
+            "votes": "votes.parquet",
+            "n_classes": 2,
+            "n_models": 40,
+            "sigma_test": 0.5,
+        }
+    ]
+}
+MOUNT = {
+    "full": ("mount -t tmpfs -o size=12k certbd results", "mount -o remount,size=10m results"),
+    "read-only": (
+        "mount --bind results results && mount -o remount,ro,bind results",
+        "mount -o remount,rw,bind results",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "named"),
+    [("full", "No space left on device"), ("read-only", "Read-only file system")],
+)
+def test_where_nothing_can_be_written_a_run_stops_and_goes_on_later(tmp_path, trouble, named):
+    """The folder is mounted in a namespace that ends with the run; Linux only."""
+    if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("no user namespaces here: full and read-only disks are not tested")
+    (tmp_path / "data").mkdir()
+    pd.DataFrame(VOTES).to_parquet(tmp_path / "data" / "votes.parquet")
+    Workflow(tmp_path, EXTERNAL)
+    run = f"{sys.executable} -m snakemake {SUMMARY} --cores 1 --configfile test.yaml"
+    before, after = MOUNT[trouble]
+    script = f"{before} && ! {run} && echo AND NOW && {after} && {run} && cat {SUMMARY}"
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script],
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = done.stdout + done.stderr
+    assert named in text
+    assert "Traceback" not in text
+    assert "elsewhere,none,external" in done.stdout.split("AND NOW")[1]
