@@ -279,6 +279,23 @@ def training_slice(wildcards):
     }
 
 
+def training_data_slice(wildcards):
+    """What makes a run's training set and the noise on it; test inputs have no part in either."""
+    dataset = dataset_slice(wildcards.dataset)
+    subset = dataset.pop("subset", {})
+    if "train" in subset:
+        dataset["subset"] = {key: subset[key] for key in ("train", "seed")}
+    made = {
+        "dataset": dataset,
+        "attack": CONFIG.attacks[wildcards.attack],
+        "code": [code("make_dataset.py"), code("make_poison.py")],
+    }
+    if wildcards.defense == "cert_ssb":
+        made["noise"] = CONFIG.noises[wildcards.noise]
+        made["code"].append(code("optimise_sigma.py"))
+    return made
+
+
 def learner_outline(name):
     """What certificates need to know of a learner: its kind and that of its features."""
     entry = CONFIG.learners[name]
@@ -338,6 +355,7 @@ def summary_row(run, certification):
     )
 
 
+@cache
 def code(script):
     """The fingerprint of a rule's script and of the library modules behind it."""
     return fingerprint(SCRIPTS / script)

@@ -4,10 +4,14 @@ file a chunk of models, each trained on a noisy copy of its own.
 
 
 rule train_models:
-    """Needs a poison set (and sigma.parquet for cert_ssb); makes one chunk of models in one batch."""
+    """Needs a poison set (and sigma.parquet for cert_ssb); makes one chunk of models in one batch.
+
+    Both files are made anew when there are more test inputs, with the same training set in them. So
+    their times do not count (`ancient`), and what the training set is made from is in the settings.
+    """
     input:
-        poisoned=f"{ATTACK}/poisoned.npz",
-        sigma=sigma_file,
+        poisoned=ancient(f"{ATTACK}/poisoned.npz"),
+        sigma=lambda w: ancient(sigma_file(w)),
     output:
         models=(
             f"{RUN}/models/chunk-{{chunk}}.safetensors"
@@ -32,6 +36,7 @@ rule train_models:
         | {
             "n_classes": len(OUTLINES[w.dataset].classes),
             "models": models_of(w.chunk),
+            "training_data": training_data_slice(w),
         },
         code=code("train_models.py"),
     script:
