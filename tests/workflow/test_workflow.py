@@ -131,6 +131,67 @@ def test_more_models_train_only_the_new_chunks(workflow):
     assert workflow.plan() == new | dict.fromkeys(FROM_CURVES, 1)
 
 
+def times_and_bytes(workflow, pattern):
+    """Time of the last change, and content, of the files that match."""
+    files = sorted(workflow.folder.glob(pattern))
+    assert files
+    return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+
+
+def test_200_models_raised_to_1000_train_800_and_leave_the_200_alone(workflow):
+    run = workflow.config["experiments"][2] | {"seed": 1, "n_models": 200}
+    workflow.config |= {"chunk_size": 100, "experiments": [run]}
+    workflow.write_config()
+    workflow.run("results/summary.csv", "--cores", "2")
+    made = "results/**/seed-1/*/chunk-*"
+    old = times_and_bytes(workflow, made)
+    run["n_models"] = 1000
+    workflow.write_config()
+    plan = workflow.plan("results/summary.csv")
+    assert plan == {"train_models": 8, "collect_votes": 8, "certify_votes": 1, "make_summary": 1}
+    run["n_models"] = 300
+    workflow.write_config()
+    workflow.run("results/summary.csv", "--cores", "2")
+    grown = times_and_bytes(workflow, made)
+    assert (len(old), len(grown)) == (4, 6)
+    assert {file: grown[file] for file in old} == old
+
+
+def test_more_test_inputs_vote_again_and_train_nothing(workflow):
+    digits = {"kind": "digits", "classes": [0, 1]}
+    workflow.config["experiments"] = [workflow.config["experiments"][1]]  # cert_ssb
+    workflow.config["datasets"] = {"digits01": digits | {"subset": {"test": 60}}}
+    workflow.write_config()
+    plan = workflow.plan("results/summary.csv")
+    once = ["make_dataset", "make_poison", "train_undefended", "optimise_sigma"]
+    once += ["certify_votes", "make_summary"]
+    assert plan == dict.fromkeys(once, 1) | {"collect_votes": 2}
+    old = times_and_bytes(workflow, "results/**/cert_ssb/**/*.safetensors")
+    (sigma_file,) = workflow.folder.glob("results/**/sigma.parquet")
+    sigma = pd.read_parquet(sigma_file)
+    workflow.run("results/summary.csv", "--cores", "2")
+    assert times_and_bytes(workflow, "results/**/cert_ssb/**/*.safetensors") == old
+    other = pd.read_parquet(sigma_file)
+    pd.testing.assert_frame_equal(
+        other[other["split"] == "train"], sigma[sigma["split"] == "train"]
+    )
+    assert (other["split"] == "benign").sum() == 60
+    (row,) = pd.read_csv(workflow.folder / "results" / "summary.csv").to_dict("records")
+    assert row["n_test"] == 60
+    workflow.config["datasets"]["digits01"]["subset"]["train"] = 200
+    workflow.write_config()
+    assert workflow.plan("results/summary.csv")["train_models"] == 2
+
+
+def test_chunks_of_another_checkout_are_taken_over(finished, tmp_path):
+    other = Workflow(tmp_path, SMALL)
+    for part in ("results", ".snakemake/metadata"):
+        shutil.copytree(finished.folder / part, tmp_path / part, dirs_exist_ok=True)  # keeps times
+    assert other.plan() == {}
+    (tmp_path / "results" / "summary.csv").unlink()
+    assert other.plan("results/summary.csv") == {"make_summary": 1}
+
+
 def test_another_spelling_of_a_path_reruns_nothing(workflow):
     for spelling in ("data/", "./data", str(workflow.folder / "data")):
         assert workflow.plan("--config", f"data_root={spelling}") == {}
