@@ -3,7 +3,8 @@
 The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate.
 `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
 experiments; `snakemake --cores N figures` redraws the figures from cached results. Other targets:
-noise_search tries noise levels for decoupled, reach tabulates what discrete noise can cover at most.
+noise_search tries noise levels for decoupled, reach tabulates what discrete noise can cover at most,
+audit tries to falsify the certificates.
 """
 
 from snakemake.utils import min_version
@@ -27,6 +28,7 @@ include: "workflow/rules/certify.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/reach.smk"
+include: "workflow/rules/audit.smk"
 
 
 localrules:
@@ -34,6 +36,7 @@ localrules:
     figures,
     noise_search,
     reach,
+    audit,
 
 
 rule all:

@@ -13,6 +13,7 @@ TRAINING = (
     "optimise_sigma.py",
     "train_undefended.py",
     "search_noise.py",
+    "audit_certificates.py",
 )
 PLOTS = (
     "plot_certified_accuracy.py",
@@ -20,8 +21,15 @@ PLOTS = (
     "plot_attack_success.py",
     "plot_noise_search.py",
     "tabulate_reach.py",
+    "plot_audit.py",
 )
-AFTER_VOTES = ("certify_votes.py", "certify_external.py", "make_summary.py", *PLOTS)
+AFTER_VOTES = (
+    "certify_votes.py",
+    "certify_external.py",
+    "make_summary.py",
+    "make_audit.py",
+    *PLOTS,
+)
 
 
 @pytest.fixture
@@ -53,6 +61,7 @@ def test_editing_rng_reruns_what_draws(scripts):
         "make_dataset.py",
         "certify_votes.py",  # query orders
         "certify_external.py",
+        "make_audit.py",  # beside the checks of random numbers
     }
 
 
@@ -87,6 +96,17 @@ def test_imports_only_point_down():
         *["features", "closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
         *["storage", "discrete", "tally", "guarantees", "rows", "search", "certify", "external"],
         *["metrics", "plots"],
+        *[
+            "randomness",
+            "outcomes",
+            "worlds",
+            "trials",
+            "claims",
+            "attackers",
+            "replacements",
+            "audit",
+        ],
+        *["audit_plots"],
     ]
     package = SCRIPTS / "certbd"
     assert {file.stem for file in package.glob("*.py")} == {"__init__", *floors}
