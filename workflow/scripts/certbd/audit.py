@@ -36,9 +36,11 @@ def audit(case: Case) -> pd.DataFrame:
     parts = [*claims(case), *sides.get(case.defense, _gaussian_sides)(case)]
     if case.defense == "cert_ssb":
         parts += _order_side(case)
+    found = [part for part in parts if len(part)]
+    if not found:
+        return pd.DataFrame(columns=TRIALS.names)
     keys = ["certificate", "side", "scale", "split", "sample"]
-    empty = pd.DataFrame(columns=TRIALS.names)
-    return pd.concat([empty, *(part for part in parts if len(part))]).sort_values(keys)
+    return pd.concat(found, ignore_index=True).sort_values(keys)
 
 
 def _test_side(

@@ -43,10 +43,10 @@ def certified_against_broken(audit: pd.DataFrame, path: str | Path) -> None:
             _draw_side(panel, audit[audit["side"] == side], styles)
             panel.set_title(SIDES[side], fontsize=9)
         panels[0].set_ylabel("broken predictions (share of trials)")
-        figure.supxlabel("size of the attack (1: the edge of the certified set)", fontsize=9)
-        figure.suptitle(_inside(audit), fontsize=9)
+        scale = "size of the attack (1: the edge of the certified set)"
+        figure.supxlabel(f"{scale}\n{_inside(audit)}", fontsize=9)
         handles = _handles(audit, styles)
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+        figure.legend(handles=handles, loc="outside upper center", ncols=3)
         with atomic(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
 
