@@ -3,7 +3,8 @@
 The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate,
 report. `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
 experiments; `snakemake --cores N figures` redraws the figures from cached results. Other targets:
-noise_search tries a defence's parameters on training inputs, reach tabulates what discrete noise can cover at most.
+noise_search tries a defence's parameters on training inputs, reach tabulates what discrete noise can cover at most,
+audit tries to falsify the certificates.
 """
 
 from snakemake.utils import min_version
@@ -28,6 +29,7 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/reach.smk"
+include: "workflow/rules/audit.smk"
 
 
 localrules:
@@ -36,6 +38,7 @@ localrules:
     noise_search,
     reach,
     report,
+    audit,
 
 
 rule all:

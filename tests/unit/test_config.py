@@ -194,6 +194,8 @@ def test_published_defaults_of_datasets(entry, filled):
             lambda raw: raw["noises"].update(b={"beta": 0.9, "values": 1}),
             "noises.b.values: 1 is less than the minimum of 2; allowed: number K of values",
         ),
+        (lambda raw: raw.update(audit={"inputs": 0}), "audit.inputs: 0 is less"),
+        (lambda raw: raw.update(audit={"input": 9}), "'audit.input' .did you mean 'inputs'"),
         (lambda raw: raw.update(reach={"values": [1]}), r"reach.values\[0\]: 1 is less"),
         (
             lambda raw: raw.update(reach={"values": [2], "betas": [0.4]}),

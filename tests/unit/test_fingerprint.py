@@ -13,6 +13,7 @@ TRAINING = (
     "optimise_sigma.py",
     "train_undefended.py",
     "search_noise.py",
+    "audit_certificates.py",
 )
 PLOTS = (
     "plot_certified_accuracy.py",
@@ -21,8 +22,15 @@ PLOTS = (
     "plot_noise_search.py",
     "tabulate_reach.py",
     "build_report.py",  # the colours of methods
+    "plot_audit.py",
 )
-AFTER_VOTES = ("certify_votes.py", "certify_external.py", "make_summary.py", *PLOTS)
+AFTER_VOTES = (
+    "certify_votes.py",
+    "certify_external.py",
+    "make_summary.py",
+    "make_audit.py",
+    *PLOTS,
+)
 
 
 @pytest.fixture
@@ -54,6 +62,7 @@ def test_editing_rng_reruns_what_draws(scripts):
         "make_dataset.py",
         "certify_votes.py",  # query orders
         "certify_external.py",
+        "make_audit.py",  # beside the checks of random numbers
     }
 
 
@@ -90,6 +99,8 @@ def test_imports_only_point_down():
         *["storage", "discrete", "tally", "claims", "guarantees", "rows", "coverage"],
         *["search", "certify", "external"],
         *["metrics", "plots", "products", "charts", "explorer", "report"],
+        *["randomness", "outcomes", "worlds", "trials", "claim_trials", "attackers"],
+        *["replacements", "audit", "audit_plots"],
     ]
     package = SCRIPTS / "certbd"
     assert {file.stem for file in package.glob("*.py")} == {"__init__", *floors}

@@ -419,6 +419,18 @@ def certificate_settings(wildcards):
     }
 
 
+def audit_settings(wildcards):
+    """What puts the certificates of a run on trial."""
+    noise = CONFIG.noises[wildcards.noise]
+    return training_slice(wildcards) | {
+        "certification": certification_of(wildcards),
+        "defense": wildcards.defense,
+        "attack_norm": ATTACK_SLICES[run_of(wildcards)]["attack_norm"],
+        "search": noise if wildcards.defense == "cert_ssb" else None,
+        "budget": dict(CONFIG.audit),
+    }
+
+
 def search_settings(wildcards):
     """What tries pairs of noise levels."""
     search = CONFIG.searches[wildcards.search]
@@ -453,6 +465,12 @@ STAGES = (
             certificate_settings,
             AXES,
             ("data", "poison", "sigma", "votes"),
+        ),
+        "audit": (
+            "audit_certificates.py",
+            audit_settings,
+            AXES,
+            ("data", "poison", "sigma", "certificates"),
         ),
         "external": ("certify_external.py", external_slice, AXES, ()),
     }

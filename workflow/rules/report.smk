@@ -31,6 +31,7 @@ rule build_report:
             for dataset, attack in ATTACKED_BY
         ],
         audit=existing("results/audit.csv"),
+        audit_sums=existing("results/audit.provenance.json"),
         templates=expand(
             "workflow/report/page/{name}",
             name=["report.html.j2", "report.css", "report.js"],

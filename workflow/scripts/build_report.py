@@ -46,7 +46,10 @@ def main(smk: Any) -> None:
                 sigma = io.read_table(path, schemas.SIGMA, identity)
                 row["sigma"] = explorer.sigma_quantiles(sigma)
                 row["start"] = float(sigma["start"].iloc[0])
-        audit = pd.read_csv(smk.input.audit[0]) if smk.input.get("audit") else None
+        audit = None
+        if smk.input.get("audit"):
+            products.check_sums(smk.input.audit_sums[0])
+            audit = pd.read_csv(smk.input.audit[0])
         page = {
             "experiments": experiments,
             "lines": report.lines(curves),

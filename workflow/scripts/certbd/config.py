@@ -44,6 +44,7 @@ class Config:
     references: Mapping[str, Entry]
     curves: Mapping[str, Entry]
     reach: Entry
+    audit: Entry
     external: Mapping[Run, Entry]
     rows: tuple[tuple[Run, Certification], ...]
 

@@ -1,0 +1,85 @@
+"""Target audit from raw digits to its tables and figure."""
+
+import pandas as pd
+import pytest
+
+from certbd import outcomes, randomness
+from conftest import Workflow
+
+CONFIG = {
+    "chunk_size": 100,
+    "undefended": "tiny",
+    "learners": {
+        "tiny": {"kind": "mlp", "hidden": 8, "epochs": 5, "batch_size": 64, "learning_rate": 0.01}
+    },
+    "noises": {"small": {"sigma": 0.3, "search": {"pilots": 2, "draws": 2, "steps": 3}}},
+    "experiments": [
+        {
+            "dataset": "digits01",
+            "attacks": ["one_pixel_0.3"],
+            "defense": defense,
+            "noises": [noise],
+            "learner": learner,
+            "n_models": 100,
+            "certify": {"alpha": 0.01},
+        }
+        for defense, noise, learner in (
+            ("cert_ssb", "small", "tiny"),
+            ("bagging", "draw-12-test-0.35", "class_mean"),
+        )
+    ],
+    "audit": {"inputs": 4, "models": 40, "network_inputs": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    workflow = Workflow(tmp_path_factory.mktemp("audit"), CONFIG)
+    workflow.run("--cores", "2", "audit")
+    return workflow
+
+
+def test_every_certificate_is_tried_on_every_side(audited):
+    audit = pd.read_csv(audited.folder / "results" / "audit.csv")
+    assert tuple(audit.columns) == outcomes.AUDIT
+    axes = list(outcomes.AXES)
+    assert audit[axes].equals(audit.sort_values(axes, ignore_index=True)[axes])
+    assert (audit["trials"] > 0).all()
+    tried = {
+        (defense, certificate, side)
+        for defense, certificate, side in audit[["defense", "certificate", "side"]].to_numpy()
+    }
+    assert tried == {
+        ("cert_ssb", "trigger", "claim"), ("cert_ssb", "joint", "test"),
+        ("cert_ssb", "joint", "train"), ("cert_ssb", "joint", "both"),
+        ("cert_ssb", "paper", "order"), ("bagging", "trigger", "claim"),
+        ("bagging", "rows", "claim"), ("bagging", "trigger", "test"),
+        ("bagging", "rows", "train"), ("bagging", "trigger", "both"),
+    }  # fmt: skip
+    inside = audit[outcomes.inside(audit)]
+    assert outcomes.explained(inside["violations"].sum(), inside["trials"].sum(), 0.01)
+    assert audit.loc[audit["scale"] == 4, "violations"].sum() > 3
+
+
+def test_random_numbers_pass_and_a_figure_is_drawn(audited):
+    checks = pd.read_csv(audited.folder / "results" / "noise_audit.csv")
+    assert tuple(checks.columns) == randomness.NOISE_AUDIT
+    assert set(checks["defense"]) == {"cert_ssb", "bagging"}
+    assert checks["passed"].all()
+    figure = (audited.folder / "results" / "figures" / "digits01" / "audit.svg").read_text()
+    assert figure.startswith("<?xml")
+    log = (audited.folder / "results" / "logs" / "make_audit.log").read_text()
+    assert "within alpha" in log
+    assert ", 0 failed" in log
+
+
+def test_a_second_audit_does_nothing_and_a_run_has_none(audited):
+    assert audited.plan("audit") == {}
+    assert not {"audit_certificates", "make_audit", "plot_audit"} & set(audited.plan())
+
+
+def test_another_budget_tries_anew_and_trains_nothing(audited):
+    audited.config["audit"]["inputs"] = 5
+    audited.write_config()
+    jobs = {"audit_certificates": 2, "make_audit": 1, "plot_audit": 1, "audit": 1}
+    assert audited.plan("audit") == jobs

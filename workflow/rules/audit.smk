@@ -1,0 +1,134 @@
+"""Target audit. From: certificates, and the world that they were made in. To: results/audit.csv (how
+often certified predictions were broken inside and outside their certificates),
+results/noise_audit.csv (the random numbers used, checked) and results/figures/{dataset}/audit.svg.
+"""
+
+AUDITED = [
+    (run, certification)
+    for run, certification in CONFIG.rows
+    if run not in CONFIG.external
+    and CONFIG.learners[run.learner].get("features", {}).get("kind") != "encoder"
+]
+AUDITED_DATASETS = list(dict.fromkeys(run.dataset for run, certification in AUDITED))
+AUDIT_FIGURES = [f"results/figures/{dataset}/audit.svg" for dataset in AUDITED_DATASETS]
+
+
+rule audit:
+    """Needs the tables and figures of the audit; makes nothing more: the name of a target."""
+    input:
+        "results/audit.csv",
+        "results/noise_audit.csv",
+        AUDIT_FIGURES + papers(AUDIT_FIGURES),
+
+
+rule audit_certificates:
+    """Needs a table of certificates; makes a table of trials, each an attempt to falsify one, and
+    checks of the random numbers behind it.
+    """
+    input:
+        data=f"{DATASET}/data.npz",
+        poisoned=f"{ATTACK}/poisoned.npz",
+        triggered=f"{ATTACK}/triggered.npz",
+        sigma=sigma_file,
+        certificates=f"{CERTIFICATION}/certificates.parquet",
+    output:
+        trials=f"{CERTIFICATION}/audit.parquet",
+        checks=f"{CERTIFICATION}/noise_audit.parquet",
+    log:
+        f"{CERTIFICATION}/audit_certificates.log",
+    benchmark:
+        f"{CERTIFICATION}/audit_certificates.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=0 if CONFIG.device == "cpu" else 1,
+        device=CONFIG.device,
+        pretrained=lambda w: PRETRAINED[w.learner],
+    params:
+        settings=audit_settings,
+        inputs=lambda w: inputs_of("audit", w),
+        code=code("audit_certificates.py"),
+    script:
+        "../scripts/audit_certificates.py"
+
+
+rule make_audit:
+    """Needs the trials and checks of every experiment; makes the two tables of the audit."""
+    input:
+        trials=[
+            path_of(*row).replace("certificates.parquet", "audit.parquet")
+            for row in AUDITED
+        ],
+        checks=[
+            path_of(*row).replace("certificates.parquet", "noise_audit.parquet")
+            for row in AUDITED
+        ],
+    output:
+        audit=report(
+            "results/audit.csv", caption="../report/audit.rst", category="Audit"
+        ),
+        noise=report(
+            "results/noise_audit.csv",
+            caption="../report/noise_audit.rst",
+            category="Audit",
+        ),
+        sums="results/audit.provenance.json",
+    log:
+        "results/logs/make_audit.log",
+    benchmark:
+        "results/benchmarks/make_audit.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings={
+            "rows": [
+                run._asdict() | certification._asdict()
+                for run, certification in AUDITED
+            ]
+        },
+        inputs=lambda w: {
+            "audit": [
+                identity(
+                    "audit",
+                    SimpleNamespace(**run._asdict(), **certification._asdict()),
+                )
+                for run, certification in AUDITED
+            ]
+        },
+        code=code("make_audit.py"),
+    script:
+        "../scripts/make_audit.py"
+
+
+rule plot_audit:
+    """Needs the table of the audit; makes its figures, certified against broken."""
+    input:
+        audit="results/audit.csv",
+        sums="results/audit.provenance.json",
+    output:
+        figures=report(
+            AUDIT_FIGURES, caption="../report/audit_figure.rst", category="Audit"
+        ),
+        papers=papers(AUDIT_FIGURES),
+    log:
+        "results/logs/plot_audit.log",
+    benchmark:
+        "results/benchmarks/plot_audit.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings={"datasets": AUDITED_DATASETS},
+        code=code("plot_audit.py"),
+    script:
+        "../scripts/plot_audit.py"

@@ -1,0 +1,96 @@
+"""Try to falsify the certificates of a run, and check its random numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from certbd import audit, ensembles, features, io, models, outcomes, randomness, schemas, trials
+from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
+from certbd.domains import Replacement
+from certbd.draws import Gaussian, draw_of
+from certbd.logs import job_log
+from certbd.noise import sigma_of
+from certbd.worlds import Procedure
+
+
+def main(smk: Any) -> None:
+    """Make ``audit.parquet``, one row a trial, and ``noise_audit.parquet``, one row a check."""
+    settings, made = smk.params.settings, smk.params.inputs
+    with job_log(smk.log[0]) as log:
+        case = read_case(settings, smk.input, made, smk.resources)
+        n_rows, *shape = case.given.inputs.shape
+        checks = randomness.check_run(
+            settings["noise"],
+            settings["learner"]["kind"],
+            settings["seed"],
+            case.procedure.n_models,
+            (n_rows, int(np.prod(shape)), case.procedure.n_classes),
+        )
+        log.info("%s", randomness.describe(randomness.judge(checks)))
+        table = audit.audit(case)
+        broken = table.loc[(table["scale"] <= 1) & (table["certificate"] != "paper"), "broken"]
+        log.info(
+            "%d trials; inside the certificates %d of %d broken",
+            len(table),
+            broken.sum(),
+            len(broken),
+        )
+        origin = io.provenance(settings, smk.params.code, made)
+        io.write_table(smk.output.checks, checks, randomness.CHECKS, origin)
+        io.write_table(smk.output.trials, table, outcomes.TRIALS, origin)
+
+
+def read_case(
+    settings: Mapping[str, Any], files: Any, made: Mapping[str, str], resources: Any
+) -> trials.Case:
+    """Read a run's certificates, its worlds and its procedure."""
+    data = io.read_arrays(files.data, io.DataSplits, made["data"])
+    given = io.read_arrays(files.poisoned, io.PoisonedSet, made["poison"])
+    triggered = io.read_arrays(files.triggered, io.TriggeredInputs, made["poison"])
+    table = io.read_table(files.certificates, schemas.CERTIFICATES, made["certificates"])
+    certification = Certification(**settings["certification"])
+    levels, n_classes = settings["noise"], len(data.class_names)
+    sigma_train = np.zeros(len(given.labels))
+    if levels is None or "train" in levels:
+        sigma_train = sigma_of(
+            schemas.TRAIN, len(given.labels), levels, files.get("sigma"), made.get("sigma")
+        )
+    noise = None
+    if levels and "beta" in levels:
+        noise = Replacement(levels["beta"], levels["values"])
+    mapped = settings["learner"].get("features")
+    procedure = Procedure(
+        models.with_pretrained(settings["learner"], resources.pretrained),
+        draw_of(levels, n_classes) if levels else Gaussian(sigma_train),
+        n_classes,
+        settings["seed"],
+        certification.n_models,
+        certification.bound in SCORE_BOUNDS,
+        ensembles.pick_device(resources.device),
+    )
+    benign = features.apply(mapped, data.test_inputs)
+    points = {schemas.BENIGN: benign}
+    if len(triggered.inputs):
+        points[schemas.TRIGGERED] = features.apply(mapped, triggered.inputs)
+    return trials.Case(
+        procedure=procedure,
+        defense=settings["defense"],
+        alpha=alpha_of_certificate(certification, len(table)),
+        attack_norm=settings["attack_norm"],
+        given=given._replace(inputs=features.apply(mapped, given.inputs)),
+        clean=io.PoisonedSet(
+            features.apply(mapped, data.train_inputs), data.train_labels, given.indices
+        ),
+        points=points,
+        twins=dict.fromkeys(points, benign),
+        table=table,
+        sigma_train=sigma_train,
+        noise=noise,
+        search=settings["search"],
+        budget=trials.Budget(**settings["budget"]),
+    )
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])

@@ -1,0 +1,100 @@
+"""Trials of certificates: when one is broken, how many are, and whether alpha explains it.
+
+A **trial** takes one certified test input to another world of its certificate's set (or, to see
+where predictions do break, beyond it), where fresh models trained by the run's own procedure vote.
+It is **broken** if another label wins and the votes prove, at the run's alpha, that the
+certified one has no majority there. That happens with probability at most alpha if the certificate
+is true; and it is false with probability at most alpha. ``docs/audit.md``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from certbd.bounds import clopper_pearson_lower, kl_lower
+
+SCALES = (0.5, 0.9, 0.99, 1.5, 2.0, 3.0, 4.0)
+"""Shares of the certified set; predictions may break from 1 on."""
+CONFIDENCE = 0.999
+"""Of the upper bound on a rate of violations."""
+AXES = ("dataset", "attack", "defense", "noise", "certificate", "side", "scale")
+AUDIT = (*AXES, "trials", "violations", "violation_rate_upper")
+"""Columns of ``audit.csv``."""
+TRIALS = pa.schema(
+    [
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("sample", pa.int32(), nullable=False),
+        pa.field("certificate", pa.string(), nullable=False),
+        pa.field("side", pa.string(), nullable=False),
+        pa.field("scale", pa.float64(), nullable=False),
+        pa.field("label", pa.int16(), nullable=False),
+        pa.field("share", pa.float64(), nullable=False),
+        pa.field("broken", pa.bool_(), nullable=False),
+    ]
+)
+"""One row a trial: the certified label, the share of votes (or score) that it gets, the outcome."""
+
+
+def broken(
+    votes: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    n_models: int,
+    alpha: float,
+    scored: bool = False,
+) -> NDArray[np.bool_]:
+    """Return whether another label wins, and the certified one has provably no majority.
+
+    `votes` (n, classes) are sums of scores if `scored`. A true certificate gives the label a
+    probability (or mean score) above 1/2, so this is wrong with probability at most alpha.
+    """
+    against = n_models - votes[np.arange(len(labels)), labels]
+    if scored:
+        lower = kl_lower((against / n_models).clip(0, 1), n_models, alpha)
+    else:
+        lower = clopper_pearson_lower(against, n_models, alpha)
+    return (votes.argmax(1) != labels) & (lower > 0.5)
+
+
+def changes(scale: float, radius: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many changes are a share of a whole-numbered radius: below 1 at most that many."""
+    return np.ceil(np.round(scale * (radius + 1), 9)).astype(np.int64) - 1
+
+
+def summarise(runs: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> pd.DataFrame:
+    """Count trials and violations of runs, each with its axes, over learners and seeds.
+
+    ``violation_rate_upper`` is Clopper and Pearson's bound at `CONFIDENCE`, as if trials were
+    independent; inputs that share models are not.
+    """
+    tables = [trials.assign(**{a: run[a] for a in AXES[:4]}) for run, trials in runs]
+    groups = pd.concat(tables).groupby(list(AXES))["broken"]
+    counts = groups.agg(trials="size", violations="sum").reset_index()
+    held = clopper_pearson_lower(
+        counts["trials"] - counts["violations"], counts["trials"], 1 - CONFIDENCE
+    )
+    return counts.assign(violation_rate_upper=1 - held)[[*AUDIT]].sort_values(list(AXES))
+
+
+def explained(violations: int, trials: int, alpha: float) -> bool:
+    """Return whether false certificates and unlucky votes, each alpha, explain so many violations.
+
+    Not if as many would come with a probability below `1 - CONFIDENCE`.
+    """
+    return bool(binom.sf(violations - 1, trials, min(1.0, 2 * alpha)) >= 1 - CONFIDENCE)
+
+
+def describe(inside: tuple[int, int], alpha: float) -> str:
+    """Say in a line how many trials broke inside the certificates, and if alpha explains it."""
+    violations, trials = inside
+    within = "within" if explained(violations, trials, alpha) else "MORE THAN"
+    return f"inside the certificates {violations} of {trials} trials broken, {within} alpha"
+
+
+def inside(table: pd.DataFrame) -> pd.Series:
+    """Return which rows promise that no prediction breaks; the paper's radius does not."""
+    return (table["scale"] <= 1) & (table["certificate"] != "paper")

@@ -1,0 +1,23 @@
+"""Draw certified against broken, a figure a dataset."""
+
+from typing import Any
+
+import pandas as pd
+
+from certbd import audit_plots, io, products
+from certbd.logs import job_log
+
+
+def main(smk: Any) -> None:
+    """Make ``figures/{dataset}/audit.svg`` and ``.pdf``."""
+    settings = smk.params.settings
+    with job_log(smk.log[0]):
+        products.check_sums(smk.input.sums)
+        audit = pd.read_csv(smk.input.audit)
+        for dataset, path in zip(settings["datasets"], smk.output.figures, strict=True):
+            audit_plots.certified_against_broken(audit[audit["dataset"] == dataset], path)
+            products.sign_figure(path, io.provenance(settings, smk.params.code, {}))
+
+
+if "snakemake" in globals():
+    main(globals()["snakemake"])
