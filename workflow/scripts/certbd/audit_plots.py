@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from certbd.io import atomic
 from certbd.outcomes import inside
-from certbd.plots import COLOURS, LINE_STYLES, STYLE
+from certbd.plots import COLOURS, LINE_STYLES, STYLE, save
 
 SIDES = {
     "test": "test input attacked",
@@ -47,8 +46,7 @@ def certified_against_broken(audit: pd.DataFrame, path: str | Path) -> None:
         figure.supxlabel(f"{scale}\n{_inside(audit)}", fontsize=9)
         handles = _handles(audit, styles)
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
-        with atomic(path) as temporary:
-            figure.savefig(temporary, format="svg", metadata={"Date": None})
+        save(figure, path)
 
 
 def _draw_side(panel: Axes, audit: pd.DataFrame, styles: dict[tuple[str, ...], str]) -> None:

@@ -113,7 +113,7 @@ def certified_accuracy(
             for method, (label, colour, style) in methods.items()
         ]
         _legend(figure, entries + [(reference["label"], POINTS) for reference in references])
-        _save(figure, path)
+        save(figure, path)
 
 
 def _draw_curves(
@@ -175,7 +175,7 @@ def sigma_distribution(
         entries = [(f"{split} inputs", {"color": c}) for split, c in SPLIT_COLOURS.items()]
         start = {"color": "black", "linestyle": "--"}
         _legend(figure, [*entries, ("where the search starts", start)])
-        _save(figure, path)
+        save(figure, path)
 
 
 def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
@@ -200,7 +200,7 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
             "attack success: share of triggered non-target test inputs predicted as the target",
             fontsize=9,
         )
-        _save(figure, path)
+        save(figure, path)
 
 
 def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
@@ -235,7 +235,7 @@ def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
             image, ax=list(axes[0]), label="certified at the attack (share; % in cells)"
         )
         figure.suptitle(f"{title}; the best pair is framed", fontsize=9)
-        _save(figure, path)
+        save(figure, path)
 
 
 def reach(table: pd.DataFrame, path: str | Path) -> None:
@@ -261,7 +261,7 @@ def reach(table: pd.DataFrame, path: str | Path) -> None:
         figure.supxlabel("number N of models, all of one vote", fontsize=9)
         shown = zip(betas, shades, strict=True)
         _legend(figure, [(f"β = {beta}", {"color": shade}) for beta, shade in shown])
-        _save(figure, path)
+        save(figure, path)
 
 
 def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, np.ndarray]:
@@ -297,7 +297,7 @@ def _order(names: pd.Series) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as SVG to `path`, and as PDF beside it: fonts inside, no date."""
     for suffix, date in (("svg", "Date"), ("pdf", "CreationDate")):
         with atomic(Path(path).with_suffix(f".{suffix}")) as temporary:
