@@ -4,6 +4,7 @@ import ast
 import copy
 import io as streams
 import math
+import os
 import random
 import struct
 import zipfile
@@ -316,6 +317,20 @@ def test_what_unfolds_to_far_more_than_is_stored_is_not_unfolded(tmp_path, monke
         read_votes(file, file) if kind == "votes" else load(
             "table" if kind == "parquet" else kind, file
         )
+
+
+@pytest.mark.parametrize("kind", ["npz", "table", "image_folder"])
+def test_what_never_ends_is_not_read(tmp_path, kind):
+    (tmp_path / "both").mkdir()
+    for name in ("pipe.csv", "both/train.csv"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "both" / "test.csv").write_text(CSV)
+    for name in ("pipe.csv", "both") if kind == "table" else ("pipe.csv",):
+        with pytest.raises(io.DataError, match=r"(pipe|train)\.csv: neither a file nor a folder"):
+            load(kind, tmp_path / name)
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    with pytest.raises(io.DataError, match=r"zero\.csv: neither a file nor a folder"):
+        load(kind, tmp_path / "zero.csv")
 
 
 def test_nothing_runs_what_it_reads():

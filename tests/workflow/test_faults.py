@@ -3,6 +3,8 @@
 CERTBD_STOPS=KILL,KILL,KILL CERTBD_TRIALS=5 stops five runs three times each at random moments.
 """
 
+import importlib
+import json
 import os
 import random
 import shutil
@@ -10,10 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from certbd import io
 from conftest import Workflow
 
 STOPS = os.environ.get("CERTBD_STOPS", "INT,KILL,TERM,KILL").split(",")
@@ -127,6 +132,120 @@ def test_a_second_run_beside_the_first_is_refused(undisturbed, tmp_path):
     assert "Traceback" not in second.stdout + second.stderr
     assert first.process.wait() == 0, first.log.read_text()
     assert artifacts(workflow) == artifacts(finished)
+
+
+RUN = "digits01/one_pixel/decoupled/train-1-test-0.4/class_mean/seed-0"
+CERTIFIED = f"{RUN}/majority-0.3-per_input-n2"
+NETWORK = "digits01/one_pixel/undefended/tiny"
+READERS = {  # script: what it reads, what it makes
+    "collect_votes": (
+        {
+            "data": "digits01/data.npz",
+            "triggered": "digits01/one_pixel/triggered.npz",
+            "models": f"{RUN}/models/chunk-1-1.safetensors",
+        },
+        {"votes": f"{RUN}/votes/chunk-1-1.parquet"},
+    ),
+    "certify_votes": (
+        {
+            "data": "digits01/data.npz",
+            "poisoned": "digits01/one_pixel/poisoned.npz",
+            "triggered": "digits01/one_pixel/triggered.npz",
+            "votes": [f"{RUN}/votes/chunk-0-0.parquet", f"{RUN}/votes/chunk-1-1.parquet"],
+        },
+        {
+            "certificates": f"{CERTIFIED}/certificates.parquet",
+            "faults": f"{CERTIFIED}/faults.parquet",
+        },
+    ),
+    "make_summary": (
+        {
+            "certificates": [f"{CERTIFIED}/certificates.parquet"],
+            "undefended": [f"{NETWORK}/predictions.parquet"],
+            "faults": [f"{CERTIFIED}/faults.parquet"],
+        },
+        {
+            "sums": "provenance.json",
+            "summary": "summary.csv",
+            "curves": "curves.csv",
+            "models": "models.csv",
+        },
+    ),
+    "plot_attack_success": (
+        {"sums": "provenance.json", "summary": "summary.csv"},
+        {"figure": "attack_success.svg"},
+    ),
+}
+
+
+class Files(dict):
+    """Named files of a job: by name, as attributes, and one after the other."""
+
+    __getattr__ = dict.__getitem__
+
+    def __iter__(self):
+        return iter(self.values())
+
+
+def run_stage(results, made, script, intact=None):
+    """Run a stage in this process, with the parameters that the provenance of its result holds."""
+    reads, makes = READERS[script]
+    first = (intact or results) / next(iter(makes.values()))
+    if script == "plot_attack_success":
+        origin = {"settings": {"datasets": ["digits01"]}, "code": "", "inputs": {}}
+    elif first.suffix == ".json":
+        origin = json.loads(first.read_text())
+    else:
+        origin = io.read_provenance(first)
+    place = {name: results / file for name, file in reads.items() if isinstance(file, str)}
+    place |= {
+        name: [results / file for file in files]
+        for name, files in reads.items()
+        if not isinstance(files, str)
+    }
+    made.mkdir(parents=True)
+    importlib.import_module(script).main(
+        SimpleNamespace(
+            input=Files(place),
+            output=Files({name: made / Path(file).name for name, file in makes.items()}),
+            params=SimpleNamespace(**{key: origin[key] for key in ("settings", "code", "inputs")}),
+            resources=SimpleNamespace(device="cpu"),
+            log=[made.parent / "log"],
+        )
+    )
+
+
+def read_files(script):
+    return [file for files in READERS[script][0].values()
+            for file in ([files] if isinstance(files, str) else files)]  # fmt: skip
+
+
+def test_stages_make_the_same_again(undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(io, "_commit", lambda: "unknown")  # as in the copy that ran
+    results = undisturbed[0].folder / "results"
+    for script, (_, makes) in READERS.items():
+        run_stage(results, tmp_path / script / "made", script)
+        for file in makes.values() if script != "plot_attack_success" else ():
+            made = tmp_path / script / "made" / Path(file).name
+            assert made.read_bytes() == (results / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("number", range(32))
+def test_damage_is_named_and_nothing_is_made_of_it(undisturbed, tmp_path, number):
+    rng = random.Random(number)  # noqa: S311
+    intact = undisturbed[0].folder / "results"
+    shutil.copytree(intact, tmp_path / "results")
+    every = [(script, file) for script in READERS for file in read_files(script)]
+    script, name = every[number % len(every)]
+    damaged = tmp_path / "results" / name
+    content = bytearray(damaged.read_bytes())
+    at = rng.randrange(len(content))
+    if number % 3:
+        content[at] ^= 1 << rng.randrange(8)
+    damaged.write_bytes(content if number % 3 else content[:at])
+    with pytest.raises(SystemExit, match=f"error: {damaged}: damaged"):
+        run_stage(tmp_path / "results", tmp_path / "job" / "made", script, intact)
+    assert not list((tmp_path / "job" / "made").iterdir())
 
 
 VOTES = {"sample": range(2), "label": [0, 1], "vote": [[0] * 40, [1] * 40]}

@@ -29,10 +29,6 @@ def main(smk: Any) -> None:
             if line not in lines:  # of several N or multiplicities, the one listed first
                 points.extend(metrics.curves(row, certified, settings["grids"]))
             lines.add(line)
-        summary = pd.DataFrame(rows, columns=metrics.SUMMARY)
-        summary = summary.astype(dict.fromkeys(metrics.COUNTS, "Int64"))
-        products.write_csv(smk.output.summary, summary)
-        products.write_csv(smk.output.curves, pd.DataFrame(points, columns=metrics.CURVES))
         trained = [
             (row, identity)
             for row, identity in zip(settings["rows"], made["certificates"], strict=True)
@@ -42,6 +38,10 @@ def main(smk: Any) -> None:
             metrics.count_faults(row, io.read_table(file, schemas.FAULTS, identity))
             for (row, identity), file in zip(trained, smk.input.faults, strict=True)
         ]
+        summary = pd.DataFrame(rows, columns=metrics.SUMMARY)
+        summary = summary.astype(dict.fromkeys(metrics.COUNTS, "Int64"))
+        products.write_csv(smk.output.summary, summary)
+        products.write_csv(smk.output.curves, pd.DataFrame(points, columns=metrics.CURVES))
         products.write_csv(smk.output.models, pd.DataFrame(failed, columns=metrics.MODELS))
         tables = [smk.output.summary, smk.output.curves, smk.output.models]
         products.write_sums(smk.output.sums, tables, io.provenance(settings, smk.params.code, made))

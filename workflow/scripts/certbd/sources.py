@@ -69,6 +69,8 @@ def _require(file: Path, kind: str) -> Path:
             "(--config data_root=FOLDER) or the key path"
             + (source if kind in PUBLISHED_FOLDERS else "")
         )
+    if not (file.is_file() or file.is_dir()):  # a pipe or a device never ends
+        raise DataError(f"{file}: neither a file nor a folder")
     return file
 
 
@@ -219,7 +221,7 @@ def _table_file(folder: Path, split: str) -> Path:
     if len(found) != 1:
         allowed = " or ".join(f"{split}{suffix}" for suffix in tables.SUFFIXES)
         raise DataError(f"{folder}: {len(found)} files of {allowed}; allowed: one")
-    return found[0]
+    return _require(found[0], "table")
 
 
 def _npz(settings: Settings, path: Path) -> Source:
