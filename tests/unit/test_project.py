@@ -28,3 +28,24 @@ def test_the_lock_names_no_address_and_has_hashes():
     assert "http" not in LOCK
     assert "--index" not in LOCK
     assert LOCK.count("--hash=sha256:") > 500
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "profiles").iterdir()))
+def test_profiles_name_rules_that_exist(name):
+    rules = set()
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        rules |= set(re.findall(r"^rule (\w+):", file.read_text(), re.MULTILINE))
+    profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+    assert {*profile.get("set-resources", {}), *profile.get("groups", {})} <= rules
+
+
+def test_the_slurm_profile_sends_every_rule_with_a_gpu_to_its_partition():
+    wanted = set()
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for rule in file.read_text().split("\nrule ")[1:]:
+            if "gpu=" in rule:
+                wanted.add(rule.split(":")[0])
+    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
+    resources = profile["set-resources"].items()
+    assert {rule for rule, entry in resources if "slurm_partition" in entry} == wanted
+    assert wanted
