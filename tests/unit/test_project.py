@@ -41,3 +41,24 @@ def test_make_help_names_every_target():
     assert [name for name in made if f"make {name}" not in shown.stdout] == []
     assert {"report", "figures"} <= targets
     assert [name for name in targets if f"target {name}" not in shown.stdout] == []
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "profiles").iterdir()))
+def test_profiles_name_rules_that_exist(name):
+    rules = set()
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        rules |= set(re.findall(r"^rule (\w+):", file.read_text(), re.MULTILINE))
+    profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
+    assert {*profile.get("set-resources", {}), *profile.get("groups", {})} <= rules
+
+
+def test_the_slurm_profile_sends_every_rule_with_a_gpu_to_its_partition():
+    wanted = set()
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for rule in file.read_text().split("\nrule ")[1:]:
+            if "gpu=" in rule:
+                wanted.add(rule.split(":")[0])
+    profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
+    resources = profile["set-resources"].items()
+    assert {rule for rule, entry in resources if "slurm_partition" in entry} == wanted
+    assert wanted

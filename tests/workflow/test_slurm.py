@@ -103,6 +103,7 @@ class Slurm:
         wait_for(lambda: self.query("sinfo", "-h", "-o", "%T").strip() == "idle", 60)
 
     def stop(self) -> None:
+        self.query("scancel", "--me")
         while self.daemons:
             daemon = self.daemons.pop()
             daemon.terminate()
