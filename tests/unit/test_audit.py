@@ -96,7 +96,10 @@ def case_of(defense, digits, poisoned, inflated=1.0):
 
 
 @pytest.mark.parametrize("defense", RUNS)
-def test_no_sound_certificate_breaks_and_far_outside_predictions_do(defense, digits, poisoned):
+def test_no_sound_certificate_breaks_and_far_outside_predictions_do(
+    defense, digits, poisoned, monkeypatch
+):
+    monkeypatch.setattr(audit, "SCALES", (0.99, 4.0))
     table = audit.audit(case_of(defense, digits, poisoned))
     inside = table[outcomes.inside(table)]
     assert {"claim", "test", "train"} <= set(inside["side"])
@@ -105,7 +108,8 @@ def test_no_sound_certificate_breaks_and_far_outside_predictions_do(defense, dig
 
 
 @pytest.mark.parametrize("defense", ["decoupled", "bagging", "statistic"])
-def test_an_inflated_certificate_is_caught(defense, digits, poisoned):
+def test_an_inflated_certificate_is_caught(defense, digits, poisoned, monkeypatch):
+    monkeypatch.setattr(audit, "SCALES", (0.99,))
     table = audit.audit(case_of(defense, digits, poisoned, inflated=3.0))
     inside = table[outcomes.inside(table) & (table["side"] != "claim")]
     violations = int(inside["broken"].sum())
@@ -142,17 +146,24 @@ def test_a_true_certificate_is_broken_with_probability_alpha_at_most():
             probability = stats.binom.pmf(votes, n_models, 0.5)[found].sum()
             assert probability <= alpha
             assert stats.binom.pmf(votes, n_models, 0.5)[: found.sum() + 1].sum() > alpha
-    shares = np.array([[30.0, 40, 30], [40, 30, 30], [5, 80, 15]])  # of three classes
-    assert outcomes.broken(shares, np.zeros(3, int), 100, 0.01).tolist() == [True, False, True]
-    assert not outcomes.broken(shares[:1], np.zeros(1, int), 100, 0.001).any()
+
+
+def test_one_of_many_labels_is_broken_if_another_is_ahead_beyond_chance():
+    shares = np.array([[30.0, 40, 30], [40, 30, 30], [5, 80, 15], [30, 65, 5], [0, 0, 0]])
+    found = outcomes.broken(shares, np.zeros(5, int), 100, 0.01)
+    assert found.tolist() == [False, False, True, True, False]
+    n_models, alpha = 30, 0.05  # the certified label is first, by a hair
+    every = [(a, b, n_models - a - b) for a in range(31) for b in range(31 - a)]
+    counts = np.array(every, float)
+    found = outcomes.broken(counts, np.zeros(len(counts), int), n_models, alpha)
+    for p in ([0.5, 0.5, 0.0], [0.4, 0.4, 0.2], [1 / 3, 1 / 3, 1 / 3]):
+        probability = stats.multinomial.pmf(every, n_models, p)[found].sum()
+        assert 0 < probability <= alpha
 
 
 def test_scores_are_judged_by_their_bound():
-    sums = np.array([[49.0, 51.0], [10.0, 90.0]])
-    assert outcomes.broken(sums, np.zeros(2, int), 100, 0.001, scored=True).tolist() == [
-        False,
-        True,
-    ]
+    sums, labels = np.array([[49.0, 51.0], [10.0, 90.0], [40, 60]]), np.zeros(3, int)
+    assert outcomes.broken(sums, labels, 100, 0.001, scored=True).tolist() == [False, True, False]
 
 
 def test_whole_radii_are_not_left_inside_and_are_left_outside():

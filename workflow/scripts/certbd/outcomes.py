@@ -2,9 +2,9 @@
 
 A **trial** takes one certified test input to another world of its certificate's set (or, to see
 where predictions do break, beyond it), where fresh models trained by the run's own procedure vote.
-It is **broken** if another label wins and the votes prove, at the run's alpha, that the
-certified one has no majority there. That happens with probability at most alpha if the certificate
-is true; and it is false with probability at most alpha. ``docs/audit.md``.
+It is **broken** if another label wins and its lead over the certified one is beyond chance at the
+run's alpha. That happens with probability at most alpha if the certificate is true; and it is false
+with probability at most alpha. ``docs/audit.md``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,17 +47,21 @@ def broken(
     alpha: float,
     scored: bool = False,
 ) -> NDArray[np.bool_]:
-    """Return whether another label wins, and the certified one has provably no majority.
+    """Return whether another label wins, and is provably ahead of the certified one.
 
-    `votes` (n, classes) are sums of scores if `scored`. A true certificate gives the label a
-    probability (or mean score) above 1/2, so this is wrong with probability at most alpha.
+    `votes` (n, classes) are sums of scores if `scored`. A true certificate puts its label ahead of
+    each other one; that none of their leads is beyond chance is tested at alpha in all: among the
+    votes for two labels by Clopper and Pearson's bound, among scores by that on mean differences.
     """
-    against = n_models - votes[np.arange(len(labels)), labels]
+    winner = votes.argmax(1)
+    own, other = (votes[np.arange(len(labels)), column] for column in (labels, winner))
+    level = alpha / (votes.shape[1] - 1)
     if scored:
-        lower = kl_lower((against / n_models).clip(0, 1), n_models, alpha)
+        ahead = ((other - own) / n_models + 1) / 2
+        lower = kl_lower(ahead.clip(0, 1), n_models, level)
     else:
-        lower = clopper_pearson_lower(against, n_models, alpha)
-    return (votes.argmax(1) != labels) & (lower > 0.5)
+        lower = clopper_pearson_lower(other, np.maximum(own + other, 1), level)
+    return (winner != labels) & (lower > 0.5)
 
 
 def changes(scale: float, radius: NDArray[np.int64]) -> NDArray[np.int64]:
