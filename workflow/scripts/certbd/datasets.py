@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import rng, sources, subsets
+from certbd import rng, seals, sources, subsets
 from certbd.io import DataError, DataSplits
 from certbd.sources import PUBLISHED_FOLDERS, Part, Rows, Settings, Source
 
@@ -108,7 +108,7 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
         If a file or a value in it cannot be used; the message names both.
     """
     source = _open(settings, path)
-    if settings.get("content", known := checksum(source.files, path)) != known:
+    if "content" in settings and checksum(source.files, path) != settings["content"]:
         raise DataError(f"{path}: has changed since this run was planned; run again")
     sides = _split(source)
     if "subset" in settings:
@@ -136,14 +136,20 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
 
 
 def checksum(files: Sequence[Path], path: Path) -> str:
-    """Hash the content of files and their names inside `path`, so that `path` may change."""
+    """Hash the content of files and their names inside `path`, so that `path` may change.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    """
     digest = hashlib.sha256()
     for file in files:
-        with file.open("rb") as content:
-            name = file.relative_to(path).as_posix()
-            digest.update(
-                f"{name}\n{hashlib.file_digest(content, 'sha256').hexdigest()}\n".encode()
-            )
+        try:
+            found = seals.file_sum(file)
+        except OSError as error:
+            raise DataError(f"{file}: {error.strerror}") from error
+        digest.update(f"{file.relative_to(path).as_posix()}\n{found}\n".encode())
     return digest.hexdigest()
 
 
