@@ -124,8 +124,10 @@ def _descend(
     rates = {"lr": learner["learning_rate"], "weight_decay": learner.get("weight_decay", 0.0)}
     small = device.type == "cpu" and not models.convolutional(module)
     adam = Adam(parameters, **rates) if small else torch.optim.Adam(parameters, **rates, fused=True)
-    loss_of = _compiled_loss if _pays_to_compile(module, inputs, learner) else _loss
+    compiles = _pays_to_compile(module, inputs, learner)
     for own_inputs, own_labels in _batches(inputs, labels, learner, batch_generators):
+        full = own_labels.shape[1] == learner["batch_size"]  # another shape is another compilation
+        loss_of = _compiled_loss if compiles and full else _loss
         with precision(device, learner.get("precision", "float32")):
             loss = loss_of(module, ensemble, own_inputs, own_labels)
         adam.zero_grad()
