@@ -4,7 +4,8 @@
 noise added, DataLoader(num_workers=0), binary cross-entropy, Adam. (b) in memory: the same steps on
 tensors. (c) engine: `certbd.ensembles`; on a CPU one single-threaded worker a core, as Snakemake
 runs its chunks. Same networks, data, epochs and batch size; start-up is not counted (on a GPU it is
-printed: most of it compiles, and is kept on disk for other jobs). Medians of the repeats. The last two lines are the ratios of models a second, c over b and c over a.
+printed: most of it compiles, and is kept on disk for other jobs). Medians of the repeats. The last
+two lines are the ratios of models a second, c over b and c over a.
 """
 
 import argparse
