@@ -65,7 +65,8 @@ def test_curves_are_at_whole_numbers_and_fall_to_nothing(finished):
         assert np.all(np.diff(line["certified_accuracy"]) <= 0)
     assert (curves.groupby("attack")["certified_rate"].min() == 0).all()
     figures = finished.folder / "results" / "figures" / "digits01-binary"
-    names = {"attack_success.svg", "certified_accuracy_l0.svg"}
+    kinds = ("attack_success", "certified_accuracy_l0")
+    names = {f"{kind}.{suffix}" for kind in kinds for suffix in ("svg", "pdf")}
     assert {file.name for file in figures.iterdir()} == names
 
 
