@@ -17,8 +17,8 @@ demo: $(READY)  ## certify the default run (config/config.yaml), then print its 
 	snakemake --cores $(CORES) --quiet rules
 	@python workflow/scripts/show_summary.py results/summary.csv
 
-test: $(READY)  ## run every test
-	python -m pytest
+test: $(READY)  ## run every test, files side by side
+	python -m pytest --numprocesses $(CORES) --dist loadfile
 
 lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
 	ruff check .
