@@ -203,7 +203,7 @@ def run_stage(results, made, script, intact=None):
             input=Files(place),
             output=Files({name: made / Path(file).name for name, file in makes.items()}),
             params=SimpleNamespace(**{key: origin[key] for key in ("settings", "code", "inputs")}),
-            resources=SimpleNamespace(device="cpu"),
+            resources=SimpleNamespace(device="cpu", pretrained=""),
             log=[made.parent / "log"],
         )
     )

@@ -290,23 +290,6 @@ def training_slice(wildcards):
     }
 
 
-def training_data_slice(wildcards):
-    """What makes a run's training set and the noise on it; test inputs have no part in either."""
-    dataset = dataset_slice(wildcards.dataset)
-    subset = dataset.pop("subset", {})
-    if "train" in subset:
-        dataset["subset"] = {key: subset[key] for key in ("train", "seed")}
-    made = {
-        "dataset": dataset,
-        "attack": CONFIG.attacks[wildcards.attack],
-        "code": [code("make_dataset.py"), code("make_poison.py")],
-    }
-    if wildcards.defense == "cert_ssb":
-        made["noise"] = CONFIG.noises[wildcards.noise]
-        made["code"].append(code("optimise_sigma.py"))
-    return made
-
-
 def curves_of(run):
     """The certificates of a run for which there are curves; no trigger's without test noise."""
     levels = {} if run in CONFIG.external else CONFIG.noise_levels(run) or {}
@@ -395,10 +378,8 @@ def sigma_settings(wildcards):
 
 def model_settings(wildcards):
     """What trains an ensemble, whichever of its models."""
-    return training_slice(wildcards) | {
-        "n_classes": len(OUTLINES[wildcards.dataset].classes),
-        "training_data": training_data_slice(wildcards),
-    }
+    n_classes = len(OUTLINES[wildcards.dataset].classes)
+    return training_slice(wildcards) | {"n_classes": n_classes}
 
 
 def vote_settings(wildcards):
@@ -453,7 +434,7 @@ STAGES = (
             ("data", "poison"),
         ),
         "sigma": ("optimise_sigma.py", sigma_settings, Run._fields, ("data", "poison")),
-        "models": ("train_models.py", model_settings, Run._fields, ()),
+        "models": ("train_models.py", model_settings, Run._fields, ("poison", "sigma")),
         "votes": (
             "collect_votes.py",
             vote_settings,

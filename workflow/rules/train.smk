@@ -4,15 +4,10 @@ file a chunk of models, each trained on a noisy copy of its own.
 
 
 rule train_models:
-    """Needs a poison set (and sigma.parquet for cert_ssb); makes one chunk of models in one batch.
-
-    Both files are made anew when there are more test inputs, with the same training set in them. So
-    neither their times (`ancient`) nor their identities count, which the script checks; what the
-    training set is made from is in the settings.
-    """
+    """Needs a poison set (and sigma.parquet for cert_ssb); makes one chunk of models in one batch."""
     input:
-        poisoned=ancient(f"{ATTACK}/poisoned.npz"),
-        sigma=lambda w: ancient(sigma_file(w)),
+        poisoned=f"{ATTACK}/poisoned.npz",
+        sigma=sigma_file,
     output:
         models=(
             f"{RUN}/models/chunk-{{chunk}}.safetensors"
@@ -32,10 +27,9 @@ rule train_models:
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
         pretrained=lambda w: PRETRAINED[w.learner],
-        poison=lambda w: identity("poison", w),
-        sigma=lambda w: identity("sigma", w) if w.defense == "cert_ssb" else "",
     params:
         settings=lambda w: model_settings(w) | {"models": models_of(w.chunk)},
+        inputs=lambda w: inputs_of("models", w),
         code=code("train_models.py"),
     script:
         "../scripts/train_models.py"
