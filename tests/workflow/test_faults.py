@@ -167,7 +167,7 @@ READERS = {  # script: what it reads, what it makes
     ),
     "plot_attack_success": (
         {"sums": "provenance.json", "summary": "summary.csv"},
-        {"figure": "attack_success.svg"},
+        {"figures": "attack_success.svg"},
     ),
 }
 
@@ -201,7 +201,12 @@ def run_stage(results, made, script, intact=None):
     importlib.import_module(script).main(
         SimpleNamespace(
             input=Files(place),
-            output=Files({name: made / Path(file).name for name, file in makes.items()}),
+            output=Files(
+                {
+                    name: [made / Path(file).name] if name == "figures" else made / Path(file).name
+                    for name, file in makes.items()
+                }
+            ),
             params=SimpleNamespace(**{key: origin[key] for key in ("settings", "code", "inputs")}),
             resources=SimpleNamespace(device="cpu", pretrained=""),
             log=[made.parent / "log"],
