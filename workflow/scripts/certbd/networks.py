@@ -26,7 +26,7 @@ CACHE_BYTES = 2**24
 MEMORY_SHARE = 0.8
 """Share of a GPU's free memory that a block of models may plan with."""
 COMPILED_FROM = 200_000
-"""Models times steps from which compiling pays: it takes 10 to 20 s and saves 40 us a step."""
+"""Models times steps from which compiling pays: it takes 20 to 30 s and saves 40 us a step."""
 
 
 def logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:

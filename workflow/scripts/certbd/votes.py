@@ -14,7 +14,7 @@ from certbd.models import LinearClassifier
 from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, logits, saved_bytes
 from certbd.schemas import ABSTAIN
 
-ENCODED_BYTES = 2**28
+NOISY_BYTES = 2**28
 """Memory for the noisy inputs of one model, where it sees them through an encoder."""
 LINEAR_WIDTH = 64
 """Linear classifiers in one matrix product; always as many, so that none depends on the others."""
@@ -63,7 +63,7 @@ def vote(
     sigma = noise if replacement is None else 0.0
     scale = torch.tensor(sigma, dtype=torch.float64, device=device).expand(len(inputs))
     if encode is not None:
-        n_inputs, width = max(1, ENCODED_BYTES // (4 * math.prod(inputs.shape[1:]))), 1
+        n_inputs, width = max(1, NOISY_BYTES // (4 * math.prod(inputs.shape[1:]))), 1
     else:
         n_inputs, width = _sizes(module, inputs, device)
     pieces = list(zip(clean.split(n_inputs), scale.split(n_inputs), strict=True))
