@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from certbd import attacks, bounds, certificates, ensembles, models, rng
+from certbd import attacks, bounds, certificates, ensembles, features, models, rng
 from certbd.draws import Gaussian
 from certbd.votes import vote
 
@@ -85,12 +85,28 @@ def votes_of_class_means(poisoned, inputs, sigma_train, sigma_test, n_models, se
     return np.stack([(votes == label).sum(0) for label in range(2)], axis=1)
 
 
-@pytest.mark.parametrize("kind", ["one_pixel", "four_pixel", "blending", "difference"])
-def test_class_means_keep_certified_labels_in_the_trigger_free_world(digits, kind):
+DCT = {"kind": "dct", "size": 4, "pixel_mean": 0.3}
+RANDOM_CONV = {"kind": "random_conv", "filters": 32, "width": 3, "pool": 2, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "mapped"),
+    [
+        ("one_pixel", None),
+        ("four_pixel", None),
+        ("blending", None),
+        ("difference", None),
+        ("blending", DCT),
+        ("difference", DCT),
+        ("difference", RANDOM_CONV),
+    ],
+)
+def test_class_means_keep_certified_labels_in_the_trigger_free_world(digits, kind, mapped):
     """Statistic radius: the trigger at 0.95 of each input's own radius, then taken away.
 
-    `difference` is the worst direction, from one class mean to the other. A label is broken where
-    the trigger-free world's votes certify another one.
+    The trigger is in pixels; `mapped` are features whose Lipschitz constant is at most 1, and noise
+    is on them. `difference` is the worst direction, from one class mean to the other. A label is
+    broken where the trigger-free world's votes certify another one.
     """
     n_models, checked, broken = 2000, 0, 0
     for seed, (sigma_train, sigma_test, rate) in enumerate(
@@ -109,9 +125,10 @@ def test_class_means_keep_certified_labels_in_the_trigger_free_world(digits, kin
             poisoned = attacks.poison(
                 digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(seed, 1)
             )
-            inputs = digits.test_inputs + trigger
+            seen = features.apply(mapped, poisoned.inputs)
+            inputs = features.apply(mapped, digits.test_inputs + trigger)
             with_trigger = votes_of_class_means(
-                poisoned, inputs, sigma_train, sigma_test, n_models, seed
+                poisoned._replace(inputs=seen), inputs, sigma_train, sigma_test, n_models, seed
             )
             p_lower = bounds.majority_lower(with_trigger.max(1), n_models, 1e-4)
             margin = certificates.margin(p_lower, 1 - p_lower)
@@ -122,8 +139,9 @@ def test_class_means_keep_certified_labels_in_the_trigger_free_world(digits, kin
             clean_inputs = poisoned.inputs.copy()
             clean_inputs[poisoned.indices] -= trigger
             without = votes_of_class_means(
-                poisoned._replace(inputs=clean_inputs),
-                digits.test_inputs, sigma_train, sigma_test, n_models, seed + 100,
+                poisoned._replace(inputs=features.apply(mapped, clean_inputs)),
+                features.apply(mapped, digits.test_inputs),
+                sigma_train, sigma_test, n_models, seed + 100,
             )  # fmt: skip
             covered = radius > size
             other = bounds.majority_lower(without.max(1), n_models, 1e-4) > 0.5

@@ -222,7 +222,7 @@ def test_published_defaults_of_datasets(entry, filled):
             searched(defense="statistic", sigma_statistic=[0.1]),
             "searches.s.learner: kind nearest_class_mean; allowed with defense statistic: class_s",
         ),
-        (searched(learner="dct5_sums", sigma_train=[1.0]), "searches.s.learner: class_sums and fe"),
+        (searched(learner="dct5_sums", sigma_train=[1.0]), "searches.s.learner: class_sums is f"),
         (
             lambda raw: next(
                 entry for entry in raw["experiments"] if entry["defense"] == "discrete"
@@ -278,7 +278,9 @@ def test_no_two_shipped_configs_define_one_name_differently():
     ("defense", "noise", "learner", "named"),
     [
         ("statistic", "s-0.04-test-0.35", "class_mean", "with defense statistic: class_sums"),
-        ("decoupled", "train-1-test-0.4", "dct5_sums", "not for defense decoupled"),
+        ("decoupled", "train-1-test-0.4", "dct5_sums", "class_sums is for bagging and statistic"),
+        ("decoupled", "train-1-test-0.4", "encoded_means", "features of kind encoder, whose Lips"),
+        ("rab", "sigma-0.25", "dct_means", "features are for decoupled, bagging, statistic"),
         ("statistic", "draw-12-test-0.35", "dct5_sums", "needs sigma_statistic"),
         ("decoupled", "silent", "class_mean", "sigma_test: 0; allowed with defense decoupled"),
     ],
@@ -286,6 +288,10 @@ def test_no_two_shipped_configs_define_one_name_differently():
 def test_what_does_not_fit_a_defence_is_refused(defense, noise, learner, named):
     def change(raw):
         raw["noises"]["silent"] = {"sigma_train": 1.0, "sigma_test": 0}
+        encoded = {"kind": "encoder", "network": "cnn", "weights": "x"}
+        dct = {"kind": "dct", "size": 4}
+        for name, features in (("dct_means", dct), ("encoded_means", encoded)):
+            raw["learners"][name] = {"kind": "nearest_class_mean", "features": features}
         raw["experiments"][0] |= {"defense": defense, "noises": [noise], "learner": learner}
 
     with pytest.raises(ConfigError, match=named):

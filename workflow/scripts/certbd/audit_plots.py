@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from certbd.outcomes import inside
-from certbd.plots import COLOURS, LINE_STYLES, STYLE, save
+from certbd.plots import COLOURS, DASHES, STYLE, Dashes, save
 
 SIDES = {
     "test": "test input attacked",
@@ -33,8 +33,8 @@ def certified_against_broken(audit: pd.DataFrame, path: str | Path) -> None:
     """
     sides = [side for side in SIDES if side in set(audit["side"])]
     methods = audit[["defense", "noise"]].drop_duplicates()
-    rank = methods.groupby("defense").cumcount() % len(LINE_STYLES)
-    styles = {tuple(m): LINE_STYLES[k] for m, k in zip(methods.to_numpy(), rank, strict=True)}
+    rank = methods.groupby("defense").cumcount() % len(DASHES)
+    styles = {tuple(m): DASHES[k] for m, k in zip(methods.to_numpy(), rank, strict=True)}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(max(6.2, 2.6 * len(sides)), 4.2))
         panels = figure.subplots(1, max(1, len(sides)), squeeze=False, sharey=True)[0]
@@ -49,13 +49,13 @@ def certified_against_broken(audit: pd.DataFrame, path: str | Path) -> None:
         save(figure, path)
 
 
-def _draw_side(panel: Axes, audit: pd.DataFrame, styles: dict[tuple[str, ...], str]) -> None:
+def _draw_side(panel: Axes, audit: pd.DataFrame, styles: dict[tuple[str, ...], Dashes]) -> None:
     panel.axvspan(0, 1, color=SHADE, zorder=0)
     for (defense, noise, certificate), line in audit.groupby(["defense", "noise", "certificate"]):
         sums = line.groupby("scale")[["trials", "violations"]].sum()
         panel.plot(
             sums.index, sums["violations"] / sums["trials"], color=COLOURS[defense],
-            linestyle=styles[defense, noise], marker=MARKERS[certificate], markersize=4,
+            linestyle=(0, styles[defense, noise]), marker=MARKERS[certificate], markersize=4,
             linewidth=1.4, clip_on=False,
         )  # fmt: skip
     panel.set(xlim=(0, 4.1), ylim=(0, 1.02), xticks=np.arange(5))
@@ -76,10 +76,10 @@ def _inside(audit: pd.DataFrame) -> str:
     return text
 
 
-def _handles(audit: pd.DataFrame, styles: dict[tuple[str, ...], str]) -> list[Line2D | Patch]:
+def _handles(audit: pd.DataFrame, styles: dict[tuple[str, ...], Dashes]) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=COLOURS[defense], linestyle=style, label=f"{defense}, {noise}")
-        for (defense, noise), style in styles.items()
+        Line2D([], [], color=COLOURS[defense], linestyle=(0, dashes), label=f"{defense}, {noise}")
+        for (defense, noise), dashes in styles.items()
     ]
     used = [
         name for name in MARKERS if name in set(audit.loc[audit["side"] != "claim"]["certificate"])

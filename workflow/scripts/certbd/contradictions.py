@@ -182,9 +182,16 @@ def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
         yield f"{path}: nearest_class_mean learns under Gaussian noise; allowed: any other"
     if defense == "statistic" and learner["kind"] != "class_sums":
         yield f"{path}: kind {learner['kind']}; allowed with defense statistic: class_sums"
-    if defense not in ROWS and (learner["kind"] == "class_sums" or "features" in learner):
-        allowed = " and ".join(ROWS)
-        yield f"{path}: class_sums and features are for {allowed}, not for defense {defense}"
+    if defense not in ROWS and learner["kind"] == "class_sums":
+        yield f"{path}: class_sums is for {' and '.join(ROWS)}, not for defense {defense}"
+    if defense in ("rab", "cert_ssb", "discrete") and "features" in learner:
+        allowed = ", ".join(("decoupled", *ROWS))
+        yield f"{path}: features are for {allowed}, not for defense {defense}"
+    if defense == "decoupled" and learner.get("features", {}).get("kind") == "encoder":
+        yield (
+            f"{path}: features of kind encoder, whose Lipschitz constant is not known, are for "
+            f"{' and '.join(ROWS)}; allowed with defense decoupled: any other kind"
+        )
 
 
 def _undefined(raw: Entry, path: str, name: str, table: str) -> Iterator[str]:

@@ -39,7 +39,18 @@ PARAMETERS = {  # of a search
 }
 METHOD = ["defense", "noise", "learner", "bound"]
 POINTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
-LINE_STYLES = ["-", "--", ":", "-."]
+Dashes = tuple[float, ...]
+DASHES: tuple[Dashes, ...] = (
+    (),
+    (4, 2),
+    (1, 1.5),
+    (5, 1.5, 1, 1.5),
+    (9, 3),
+    (1, 4),
+    (5, 1.5, 1, 1.5, 1, 1.5),
+    (9, 2, 3, 2),
+)
+"""Line styles: on and off, in widths of the line; nothing for a solid one."""
 SPLIT_TITLES = {
     TRIGGERED: "triggered test inputs\n(target class left out)",
     BENIGN: "benign test inputs\n(all classes)",
@@ -109,8 +120,11 @@ def certified_accuracy(
         figure.supxlabel(RADIUS_LABELS[certificate], fontsize=9)
         frozen = " (σ* frozen)" if certificate != "paper" else ""
         entries = [
-            (label + frozen * (method[0] == "cert_ssb"), {"color": colour, "linestyle": style})
-            for method, (label, colour, style) in methods.items()
+            (
+                label + frozen * (method[0] == "cert_ssb"),
+                {"color": colour, "linestyle": (0, dashes)},
+            )
+            for method, (label, colour, dashes) in methods.items()
         ]
         _legend(figure, entries + [(reference["label"], POINTS) for reference in references])
         save(figure, path)
@@ -119,7 +133,7 @@ def certified_accuracy(
 def _draw_curves(
     panel: Axes,
     curves: pd.DataFrame,
-    methods: Mapping[tuple[str, ...], tuple[str, str, str]],
+    methods: Mapping[tuple[str, ...], tuple[str, str, Dashes]],
     references: Sequence[Mapping[str, Any]],
 ) -> None:
     for method, line in curves.groupby(METHOD, sort=False):
@@ -128,10 +142,10 @@ def _draw_curves(
         panel.plot(reference["radii"], reference["certified_accuracy"], clip_on=False, **POINTS)
 
 
-def methods_of(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, str]]:
-    """Return label, colour and line style of each method in a table with the columns `METHOD`."""
+def methods_of(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, Dashes]]:
+    """Return label, colour and dashes of each method in a table with the columns `METHOD`."""
     methods = curves[METHOD].drop_duplicates().reset_index(drop=True)
-    rank = methods.groupby("defense").cumcount() % len(LINE_STYLES)
+    rank = methods.groupby("defense").cumcount() % len(DASHES)
     told = methods.groupby(["defense", "noise"])[["learner", "bound"]].transform("nunique") > 1
     looks = {}
     for row, method in enumerate(methods.itertuples(index=False, name=None)):
@@ -140,7 +154,7 @@ def methods_of(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, st
         label += f", {learner}" if told["learner"][row] else ""
         label += f", {bound} bound" if told["bound"][row] else ""
         colour = BOUND_COLOURS[bound] if defense == "external" else COLOURS[defense]
-        looks[method] = (label, colour, LINE_STYLES[rank[row]])
+        looks[method] = (label, colour, DASHES[rank[row]])
     return looks
 
 
@@ -270,7 +284,7 @@ def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, n
     return figure, axes
 
 
-def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, style: str) -> None:
+def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, dashes: Dashes) -> None:
     """Draw the mean over seeds.
 
     On a fine grid as steps: between radii, the value at the next larger one. The paper's grid is
@@ -282,7 +296,7 @@ def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, style: str) -> Non
         panel.fill_between(mean.index, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
     coarse = len(mean) < 20
     shape = {"marker": "o", "markersize": 3.5} if coarse else {"drawstyle": "steps-pre"}
-    panel.plot(mean.index, mean, color=colour, linestyle=style, linewidth=1.6, **shape)
+    panel.plot(mean.index, mean, color=colour, linestyle=(0, dashes), linewidth=1.6, **shape)
 
 
 def _legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:

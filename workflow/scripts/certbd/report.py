@@ -17,9 +17,8 @@ from markupsafe import Markup
 
 from certbd import charts
 from certbd.explorer import Page, rounded_down
-from certbd.plots import COUNTED, METHOD, RADIUS_LABELS, methods_of
+from certbd.plots import COUNTED, METHOD, RADIUS_LABELS, Dashes, methods_of
 
-DASHES = {"-": [1, 0], "--": [7, 4], ":": [2, 3], "-.": [8, 3, 2, 3]}
 COARSE = 20
 """Grids with fewer radii are drawn as joined points."""
 TOLD = ("seed", "n_models", "alpha", "multiplicity")
@@ -49,15 +48,20 @@ def experiments(rows: Sequence[Mapping[str, Any]], summary: pd.DataFrame) -> lis
         looks = methods_of(part)
         several = [name for name in TOLD if axes.loc[part.index, name].nunique() > 1]
         for index, row in part.iterrows():
-            label, colour, style = looks[tuple(row[METHOD])]
+            label, colour, dashes = looks[tuple(row[METHOD])]
             told = ", ".join([label, *(f"{name} {axes.at[index, name]}" for name in several)])
             described.append(
                 dict(rows[int(index)])
                 | {"id": int(index), "dataset": str(dataset), "method": label, "label": told}
-                | {"colour": colour, "dash": DASHES[style]}
+                | {"colour": colour, "dash": _dash(dashes)}
                 | _headline(row)
             )
     return sorted(described, key=lambda experiment: experiment["id"])
+
+
+def _dash(dashes: Dashes) -> list[float]:
+    """Return the dashes of a line on the page, two pixels wide."""
+    return [2 * length for length in dashes] or [1, 0]
 
 
 def _headline(row: pd.Series) -> Page:
@@ -87,13 +91,13 @@ def lines(curves: pd.DataFrame) -> list[Page]:
         looks = methods_of(part)
         axes = ["dataset", "attack", "certificate", "split", *METHOD]
         for key, line in part.groupby(axes, sort=False):
-            label, colour, style = looks[key[4:]]
+            label, colour, dashes = looks[key[4:]]
             seeds = line.groupby("radius")["certified_accuracy"]
             table = seeds.agg(["mean", "min", "max"]).round(5)
             table = table[table["max"].shift(fill_value=1) > 0]
             drawn.append(
                 dict(zip(axes[:4], key[:4], strict=True))
-                | {"method": label, "colour": colour, "dash": DASHES[style]}
+                | {"method": label, "colour": colour, "dash": _dash(dashes)}
                 | {"seeds": int(line["seed"].nunique()), "radius": table.index.tolist()}
                 | {"accuracy": table["mean"].tolist()}
                 | {"least": table["min"].tolist(), "most": table["max"].tolist()}
