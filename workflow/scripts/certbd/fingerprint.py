@@ -7,6 +7,7 @@ has changed, and only then.
 
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "certbd"
@@ -31,7 +32,7 @@ def fingerprint(script: Path) -> str:
     digest = hashlib.sha256()
     for path in dependencies(script):
         digest.update(path.name.encode())
-        digest.update(_code(path).encode())
+        digest.update(_code(path.read_text()).encode())
     return digest.hexdigest()[:16]
 
 
@@ -49,20 +50,26 @@ def dependencies(script: Path) -> list[Path]:
 
 
 def _imports(path: Path, package: Path) -> set[Path]:
+    parts = [name.split(".") for name in _imported_names(path.read_text())]
+    files = {package / f"{p[1]}.py" for p in parts if p[0] == PACKAGE and len(p) > 1}
+    return {file for file in files if file.is_file()}
+
+
+@cache
+def _imported_names(source: str) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             module = f"{PACKAGE}.{node.module or ''}" if node.level else node.module or ""
             names |= {f"{module.rstrip('.')}.{alias.name}" for alias in node.names} | {module}
-    parts = [name.split(".") for name in names]
-    files = {package / f"{p[1]}.py" for p in parts if p[0] == PACKAGE and len(p) > 1}
-    return {file for file in files if file.is_file()}
+    return names
 
 
-def _code(path: Path) -> str:
-    tree = ast.parse(path.read_text())
+@cache
+def _code(source: str) -> str:
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
             node
