@@ -44,6 +44,11 @@ TINY = {
 SUMMARY = "results/summary.csv"
 
 
+def heed_interrupts():
+    """What is started in the background of a shell without job control ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Started:
     """A workflow that runs in a session of its own, as one started in a terminal does."""
 
@@ -58,6 +63,7 @@ class Started:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=heed_interrupts,
             )
 
     def wait_for_jobs(self):

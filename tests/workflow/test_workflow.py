@@ -3,16 +3,12 @@
 import copy
 import shutil
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import yaml
-from scipy.stats import norm
 
-from certbd import bounds, metrics
-from certbd.sources import CIFAR10_BATCHES, IMAGENETTE
-from conftest import ROOT, Workflow
+from certbd import metrics
+from conftest import Workflow
 
 SMALL = {
     "chunk_size": 10,
@@ -86,7 +82,7 @@ def test_every_experiment_is_in_the_summary(finished):
 
 def test_votes_do_not_depend_on_the_number_of_cores(finished, tmp_path):
     single = Workflow(tmp_path, SMALL)
-    single.run("--cores", "1")
+    single.run("results/summary.csv", "--cores", "1")
     files = [*finished.folder.glob("results/**/*.parquet"), finished.folder / "results/summary.csv"]
     assert len(files) == 1 + 1 + 6 + 3 + 3 + 1
     for file in files:
@@ -224,156 +220,6 @@ def test_votes_that_cannot_be_trusted_are_named_and_certify_nothing(workflow, fa
     assert done.returncode != 0
     assert f"error: {votes.relative_to(workflow.folder)}: {fault}: " in done.stderr
     assert not certificates.exists()
-
-
-def one_change(**changes):
-    config = copy.deepcopy(SMALL)
-    for path, value in changes.items():
-        *parents, key = path.split("__")
-        entry = config
-        for parent in parents:
-            entry = entry[int(parent) if parent.isdigit() else parent]
-        entry[key] = value
-    return config
-
-
-@pytest.mark.parametrize(
-    ("config", "named"),
-    [
-        (one_change(chunksize=10), "unknown key 'chunksize' (did you mean 'chunk_size'?)"),
-        (
-            one_change(experiments__0__attacks=["two_pixel"]),
-            "experiments[0].attacks: 'two_pixel' is not defined under attacks; defined: blending",
-        ),
-        (
-            one_change(noises={"small": {"sigma": -0.3}}),
-            "noises.small.sigma: -0.3 is less than or equal to the minimum of 0; allowed: a number",
-        ),
-        (
-            one_change(attacks={"one_pixel": {"kind": "one_pixel", "norm": 0.5, "rate": 0.003}}),
-            "attacks.one_pixel on dataset digits01: rate: 0.003 of 271 training inputs is 0",
-        ),
-        (
-            one_change(experiments__0__certify={"alpha": 1.0}),
-            "experiments[0].certify.alpha: 1.0 is greater than or equal to the maximum of 1",
-        ),
-        (
-            one_change(experiments__0__n_models=0),
-            "experiments[0].n_models: 0 is less than the minimum of 1",
-        ),
-        (
-            one_change(experiments__0__n_models=15),
-            "experiments[0].n_models: 15 is not a multiple of chunk_size, which is 10",
-        ),
-    ],
-)
-def test_what_cannot_be_run_is_refused_before_any_job(tmp_path, config, named):
-    workflow = Workflow(tmp_path, config)
-    done = workflow.call("--cores", "1")
-    assert done.returncode != 0
-    assert named in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert [file.name for file in (tmp_path / "results").iterdir()] == [".gitignore"]
-
-
-def touch(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-
-
-def stand_in(data):
-    """Put files where published datasets lie: a dry run reads labels, names and bytes alone."""
-    labels = np.repeat(np.arange(10, dtype=np.uint8), 600)
-    for split in ("train", "t10k"):
-        for what, values in (
-            ("images-idx3", np.zeros((len(labels), 0, 0), np.uint8)),
-            ("labels-idx1", labels),
-        ):
-            touch(file := data / "MNIST" / "raw" / f"{split}-{what}-ubyte")
-            header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
-            file.write_bytes(header + values.tobytes())
-    for file in (*CIFAR10_BATCHES, "batches.meta"):
-        touch(data / "cifar-10-batches-py" / file)
-    for folder in (
-        *(
-            f"imagenette2/{split}/{name}"
-            for split in ("train", "val")
-            for name in IMAGENETTE.values()
-        ),
-        *(f"cifar10_images/{s}/{c}" for s in ("train", "test") for c in ("airplane", "bird")),
-    ):
-        for number in range(200):
-            touch(data / folder / f"{number}.jpg")
-
-
-@pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "config").glob("*.yaml")))
-def test_every_shipped_config_dry_runs(tmp_path, name):
-    workflow = Workflow(tmp_path)
-    config = yaml.safe_load((ROOT / "config" / name).read_text())
-    stand_in(tmp_path / "data")
-    for experiment in config["experiments"]:
-        for key in ("votes", "labels"):
-            if key in experiment:
-                touch(tmp_path / "data" / experiment[key])
-    assert workflow.plan("--configfile", f"config/{name}")
-
-
-@pytest.fixture
-def external(tmp_path):
-    """A workflow that certifies 40 votes on each of five inputs, made elsewhere."""
-    votes = [[0] * 40, [1] * 40, [0] * 38 + [1] * 2, [1] * 20 + [0] * 20, [1] * 39 + [-1]]
-    table = pd.DataFrame({"sample": range(5), "label": [0, 1, 0, 0, 1], "vote": votes})
-    (tmp_path / "data").mkdir()
-    table.to_parquet(tmp_path / "data" / "votes.parquet")
-    experiment = {
-        "kind": "external",
-        "dataset": "elsewhere",
-        "votes": "votes.parquet",
-        "n_classes": 2,
-        "n_models": 40,
-        "sigma_test": 0.5,
-        "sigma_train": 1.0,
-        "attack": {"name": "known", "norm": 0.2, "n_poisoned": 4},
-        "certify": {"alpha": 0.01},
-    }
-    return Workflow(tmp_path, {"experiments": [experiment]})
-
-
-def test_votes_from_elsewhere_are_certified(external):
-    external.run("--cores", "1")
-    (row,) = pd.read_csv(external.folder / "results" / "summary.csv").to_dict("records")
-    assert row["defense"] == "external"
-    assert (row["n_test"], row["clean_accuracy"], row["abstain_rate"]) == (5, 0.8, 0.2)
-    assert (row["attack_norm"], row["n_poisoned"]) == (0.2, 4)
-    assert row["clean_certified_at_attack"] == 0.8
-    assert pd.isna(row["undefended_accuracy"])
-    assert pd.isna(row["attack_success"])
-    (file,) = external.folder.glob("results/**/certificates.parquet")
-    table = pd.read_parquet(file)
-    p = bounds.majority_lower(40, 40, 0.01)
-    assert table["p_lower"][0] == p
-    assert table["radius_trigger"][0] == pytest.approx(norm.ppf(p) / np.sqrt(1 / 0.25 + 4))
-
-    folder = external.folder / "data"
-    assert external.plan("--config", f"data_root={folder}") == {}
-    folder.rename(external.folder / "moved")
-    assert external.plan("--config", "data_root=moved") == {}
-    missing = external.call("-n")
-    assert missing.returncode != 0
-    assert "votes of the external experiment on elsewhere: data/votes.parquet is not a file" in (
-        missing.stdout + missing.stderr
-    )
-
-
-def test_unusable_votes_from_elsewhere_are_named_and_nothing_is_written(external):
-    path = external.folder / "data" / "votes.parquet"
-    table = pd.read_parquet(path)
-    table.assign(label=[0, 1, 2, 0, 1]).to_parquet(path)
-    done = external.call("--cores", "1")
-    assert done.returncode != 0
-    assert "error: data/votes.parquet: column label, row 2: 2; allowed: " in done.stderr
-    assert not list(external.folder.glob("results/**/certificates.parquet"))
-    assert not list(external.folder.glob("results/*.csv"))
 
 
 def test_scores_are_kept_where_a_bound_needs_them(workflow):
