@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -66,10 +67,17 @@ class Started:
                 preexec_fn=heed_interrupts,
             )
 
-    def wait_for_jobs(self):
-        while "Select jobs to execute" not in self.log.read_text():
+    def wait_for_jobs(self, done=0):
+        """Wait until jobs start, and that many of them are done."""
+        while "Select jobs to execute" not in self.log.read_text() or self.done() < done:
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.05)
+
+    def planned(self):
+        return int(re.search(r"^total +(\d+)$", self.log.read_text(), re.MULTILINE)[1])
+
+    def done(self):
+        return max(map(int, re.findall(r"(\d+) of \d+ steps", self.log.read_text())), default=0)
 
     def stop(self, name):
         """Send a signal, SIGTERM to snakemake alone, others to its jobs, too; wait for the end."""
@@ -93,7 +101,7 @@ def undisturbed(tmp_path_factory):
     started.wait_for_jobs()
     begin = time.monotonic()
     assert started.process.wait() == 0, started.log.read_text()
-    return workflow, time.monotonic() - begin
+    return workflow, (time.monotonic() - begin) / started.planned()
 
 
 def artifacts(workflow):
@@ -108,16 +116,21 @@ def artifacts(workflow):
 
 @pytest.mark.parametrize("trial", TRIALS)
 def test_a_run_that_is_stopped_goes_on_and_ends_the_same(undisturbed, tmp_path, trial):
-    """Nor does a second run beside the last one, which is refused, change anything."""
+    """Nor does a second run beside the last one, which is refused, change anything.
+
+    A stop comes up to a job's length after a random number of jobs, which leaves at least two.
+    """
     (finished, seconds), rng = undisturbed, random.Random(f"{trial} {STOPS}")  # noqa: S311
     workflow, stopped = Workflow(tmp_path, TINY), []
-    for name in STOPS:
+    for left, name in zip(range(len(STOPS), 0, -1), STOPS, strict=True):
         started = Started(workflow)
         started.wait_for_jobs()
-        moment = rng.uniform(0, seconds / len(STOPS))
+        done = rng.randrange(max(1, started.planned() // left - 1))
+        started.wait_for_jobs(done)
+        moment = rng.uniform(0, seconds)
         time.sleep(moment)
         text = started.stop(name)
-        stopped.append((name, round(moment, 2), started.process.returncode))
+        stopped.append((name, done, round(moment, 2), started.process.returncode))
         assert started.process.returncode != 0, (stopped, text)
         if name == "KILL":
             workflow.run("--unlock")
@@ -130,7 +143,7 @@ def test_a_run_that_is_stopped_goes_on_and_ends_the_same(undisturbed, tmp_path, 
     assert "Directory cannot be locked" in beside.stdout + beside.stderr
     assert "Traceback" not in beside.stdout + beside.stderr
     assert last.process.wait() == 0, last.log.read_text()
-    print(f"trial {trial} of {seconds:.1f} s: {stopped}")
+    print(f"trial {trial}, {seconds:.1f} s a job: {stopped}")
     assert artifacts(workflow) == artifacts(finished), stopped
 
 
