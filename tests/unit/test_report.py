@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.stats import beta
 
 from certbd import explorer, metrics, report
 from conftest import ROOT
@@ -105,6 +106,7 @@ def test_text_from_data_cannot_become_code():
     experiment |= {"certificates": {}, "origin": origin, "path": nasty}
     dataset = {"classes": [nasty], "samples": [], "n_inputs": 0, "sheets": {}}
     page = {"experiments": [experiment], "lines": [], "datasets": {"d": dataset}, "audit": []}
+    page["tries"] = report.tries(None)
     html = report.render(page, TEMPLATES)
     assert html == report.render(page, TEMPLATES)
     assert "<script>alert" not in html
@@ -118,3 +120,17 @@ def test_audits_become_plain_rows():
     (row,) = report.audits(table)
     assert (row["scale"], row["trials"]) == (None, 7)
     assert report.audits(None) == []
+
+
+def test_tries_are_summed_over_attacks_and_noises():
+    axes = {"dataset": "d", "defense": "rab", "certificate": "joint", "side": "test"}
+    counts = [(0.5, 30, 0), (0.99, 30, 1), (2.0, 30, 15), (2.0, 10, 5), (4.0, 8, 8)]
+    table = [axes | dict(zip(("scale", "trials", "violations"), c, strict=True)) for c in counts]
+    claim = axes | {"side": "claim", "scale": 1.0, "trials": 9, "violations": 0}
+    found = report.tries(pd.DataFrame([*table, claim]))
+    assert found["scales"] == [2.0, 4.0]
+    tested, claimed = found["rows"]
+    assert (tested["violations"], tested["trials"], tested["outside"]) == (1, 60, [0.5, 1.0])
+    assert tested["rate"] == pytest.approx(beta.ppf(0.999, 2, 59))
+    assert (claimed["violations"], claimed["trials"], claimed["outside"]) == (0, 9, [None, None])
+    assert claimed["rate"] == pytest.approx(1 - 0.001 ** (1 / 9))

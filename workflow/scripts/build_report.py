@@ -55,6 +55,7 @@ def main(smk: Any) -> None:
             "lines": report.lines(curves),
             "datasets": datasets,
             "audit": report.audits(audit),
+            "tries": report.tries(audit),
         }
         html = report.render(page, Path(smk.input.templates[0]).parent)
         with io.atomic(smk.output.page) as temporary:

@@ -52,6 +52,14 @@ def clopper_pearson_lower(successes: ArrayLike, trials: ArrayLike, alpha: ArrayL
     return np.where(k == 0, 0.0, _down(lower))
 
 
+def clopper_pearson_upper(successes: ArrayLike, trials: ArrayLike, alpha: ArrayLike) -> Array:
+    """Return the upper confidence bound on a probability: one less the lower one of failures.
+
+    Parameters, errors and source are those of `clopper_pearson_lower`.
+    """
+    return 1 - clopper_pearson_lower(np.subtract(trials, successes), trials, alpha)
+
+
 def majority_lower(successes: ArrayLike, trials: ArrayLike, alpha: ArrayLike) -> Array:
     """Return the lower bound on the probability of the class with most votes, if above 1/2.
 
@@ -121,7 +129,7 @@ def runner_up(
     share = level / (3 * (n_classes - 1))
     beats = _tail(k, both, np.full(k.shape, 0.5)) <= share * (1 - TAIL_SLACK)
     lower = clopper_pearson_lower(k, n, level / 3)
-    upper = np.minimum(1 - clopper_pearson_lower(n - rest, n, level / 3), 1 - lower)
+    upper = np.minimum(clopper_pearson_upper(rest, n, level / 3), 1 - lower)
     return np.where(beats, lower, 0.0), np.where(beats, upper, 1.0)
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from certbd.bounds import clopper_pearson_lower, kl_lower
+from certbd.bounds import clopper_pearson_lower, clopper_pearson_upper, kl_lower
 
 SCALES = (0.5, 0.9, 0.99, 1.5, 2.0, 3.0, 4.0)
 """Shares of the certified set; predictions may break from 1 on."""
@@ -78,10 +78,8 @@ def summarise(runs: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> pd.Data
     tables = [trials.assign(**{a: run[a] for a in AXES[:4]}) for run, trials in runs]
     groups = pd.concat(tables).groupby(list(AXES))["broken"]
     counts = groups.agg(trials="size", violations="sum").reset_index()
-    held = clopper_pearson_lower(
-        counts["trials"] - counts["violations"], counts["trials"], 1 - CONFIDENCE
-    )
-    return counts.assign(violation_rate_upper=1 - held)[[*AUDIT]].sort_values(list(AXES))
+    upper = clopper_pearson_upper(counts["violations"], counts["trials"], 1 - CONFIDENCE)
+    return counts.assign(violation_rate_upper=upper)[[*AUDIT]].sort_values(list(AXES))
 
 
 def explained(violations: int, trials: int, alpha: float) -> bool:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from certbd import charts
+from certbd.bounds import clopper_pearson_upper
 from certbd.explorer import Page, rounded_down
 from certbd.plots import COUNTED, METHOD, RADIUS_LABELS, Dashes, methods_of
 
@@ -26,6 +27,13 @@ SHARES = (
     "undefended_accuracy", "undefended_attack_success", "clean_accuracy", "attack_success",
     "certified_at_attack", "clean_certified_at_attack", "clean_certified_at_attack_worst_class",
 )  # fmt: skip
+SIDES = {
+    "claim": "nothing: the world without the attack",
+    "test": "test input",
+    "train": "training set",
+    "both": "both",
+    "order": "test input, before its twin",
+}
 AUDIT = (
     "dataset", "attack", "defense", "noise", "certificate", "side", "scale", "trials",
     "violations", "violation_rate_upper",
@@ -117,6 +125,34 @@ def audits(table: pd.DataFrame | None) -> list[Page]:
     ]
 
 
+def tries(audit: pd.DataFrame | None) -> Page:
+    """Sum an audit up: a row a dataset, defence, certificate and side, over attacks and noises.
+
+    Returns
+    -------
+    mapping
+        ``scales``, those outside the certified set, and ``rows``: trials and violations inside,
+        the upper bound on their rate (confidence 0.999, as in ``audit.csv``), and the shares broken
+        at each scale outside (None where nothing was tried).
+    """
+    if audit is None:
+        return {"scales": [], "rows": []}
+    scales = sorted(audit.loc[audit["scale"] > 1, "scale"].unique().tolist())
+    rows = []
+    for axes, part in audit.groupby(["dataset", "defense", "certificate", "side"], sort=False):
+        inside = part[~(part["scale"] > 1)]
+        trials, violations = int(inside["trials"].sum()), int(inside["violations"].sum())
+        sums = part.groupby("scale")[["trials", "violations"]].sum()
+        shares = sums["violations"] / sums["trials"]
+        rows.append(
+            dict(zip(("dataset", "defense", "certificate", "side"), axes, strict=True))
+            | {"trials": trials, "violations": violations}
+            | {"rate": float(clopper_pearson_upper(violations, trials, 0.001)) if trials else None}
+            | {"outside": [float(shares[s]) if s in shares.index else None for s in scales]}
+        )
+    return {"scales": scales, "rows": rows}
+
+
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
@@ -127,8 +163,8 @@ def render(page: Page, templates: Path) -> str:
     Parameters
     ----------
     page : mapping
-        ``experiments`` (each with ``certificates`` and ``origin``), ``lines``, ``datasets`` and
-        ``audit``.
+        ``experiments`` (each with ``certificates`` and ``origin``), ``lines``, ``datasets``,
+        ``audit`` and ``tries``.
     templates : Path
         The folder with ``report.html.j2``, ``report.css`` and ``report.js``.
     """
@@ -147,6 +183,7 @@ def render(page: Page, templates: Path) -> str:
     }
     return environment.get_template("report.html.j2").render(
         page=page,
+        sides=SIDES,
         data=page | {"specs": specs, "radius_labels": RADIUS_LABELS},
         style=_inline(templates / "report.css"),
         behaviour=_inline(templates / "report.js"),
