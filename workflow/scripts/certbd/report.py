@@ -28,7 +28,7 @@ SHARES = (
     "certified_at_attack", "clean_certified_at_attack", "clean_certified_at_attack_worst_class",
 )  # fmt: skip
 SIDES = {
-    "claim": "nothing: the world without the attack",
+    "claim": "attack taken away",
     "test": "test input",
     "train": "training set",
     "both": "both",
