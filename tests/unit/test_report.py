@@ -12,9 +12,6 @@ from PIL import Image
 from scipy.stats import beta
 
 from certbd import explorer, metrics, report
-from conftest import ROOT
-
-TEMPLATES = ROOT / "workflow" / "report" / "page"
 
 
 def pixels_of(sheet):
@@ -107,8 +104,8 @@ def test_text_from_data_cannot_become_code():
     dataset = {"classes": [nasty], "samples": [], "n_inputs": 0, "sheets": {}}
     page = {"experiments": [experiment], "lines": [], "datasets": {"d": dataset}, "audit": []}
     page["tries"] = report.tries(None)
-    html = report.render(page, TEMPLATES)
-    assert html == report.render(page, TEMPLATES)
+    html = report.render(page)
+    assert html == report.render(page)
     assert "<script>alert" not in html
     assert html.count("</script>") == 3
     held = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)

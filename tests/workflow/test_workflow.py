@@ -167,6 +167,10 @@ def test_another_spelling_of_a_path_reruns_nothing(workflow):
         assert workflow.plan("--config", f"data_root={spelling}") == {}
 
 
+def test_another_working_folder_plans_the_whole_run(finished, tmp_path):
+    assert finished.plan("--directory", str(tmp_path))["build_report"] == 1
+
+
 def test_another_device_or_a_comment_reruns_nothing(workflow):
     edit(workflow, "rng.py", "\n# a comment\n")
     assert workflow.plan("--config", "device=cpu") == {}

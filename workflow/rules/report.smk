@@ -3,6 +3,7 @@ results/report.html, one page that opens offline.
 """
 
 TRAINED_ON = list(dict.fromkeys(run.dataset for run in RUNS))
+PAGE = SCRIPTS.parent / "report" / "page"
 ATTACKED_BY = list(dict.fromkeys((run.dataset, run.attack) for run in RUNS))
 
 
@@ -32,10 +33,6 @@ rule build_report:
         ],
         audit=existing("results/audit.csv"),
         audit_sums=existing("results/audit.provenance.json"),
-        templates=expand(
-            "workflow/report/page/{name}",
-            name=["report.html.j2", "report.css", "report.js"],
-        ),
     output:
         page="results/report.html",
     log:
@@ -56,5 +53,6 @@ rule build_report:
         },
         inputs=lambda w: page_inputs(),
         code=code("build_report.py"),
+        templates={file.name: checksum(file) for file in sorted(PAGE.iterdir())},
     script:
         "../scripts/build_report.py"

@@ -1,6 +1,5 @@
 """Build the page that shows a run: coverage, curves, noise, single inputs, provenance."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -57,7 +56,7 @@ def main(smk: Any) -> None:
             "audit": report.audits(audit),
             "tries": report.tries(audit),
         }
-        html = report.render(page, Path(smk.input.templates[0]).parent)
+        html = report.render(page)
         with io.atomic(smk.output.page) as temporary:
             temporary.write_text(html)
         log.info("%d experiments, %d bytes", len(experiments), len(html))

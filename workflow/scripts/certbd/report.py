@@ -27,6 +27,7 @@ SHARES = (
     "undefended_accuracy", "undefended_attack_success", "clean_accuracy", "attack_success",
     "certified_at_attack", "clean_certified_at_attack", "clean_certified_at_attack_worst_class",
 )  # fmt: skip
+TEMPLATES = Path(__file__).parents[2] / "report" / "page"
 SIDES = {
     "claim": "attack taken away",
     "test": "test input",
@@ -157,7 +158,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def render(page: Page, templates: Path) -> str:
+def render(page: Page) -> str:
     """Return the page as HTML, with its data, style, behaviour and the plotting library inside.
 
     Parameters
@@ -165,11 +166,9 @@ def render(page: Page, templates: Path) -> str:
     page : mapping
         ``experiments`` (each with ``certificates`` and ``origin``), ``lines``, ``datasets``,
         ``audit`` and ``tries``.
-    templates : Path
-        The folder with ``report.html.j2``, ``report.css`` and ``report.js``.
     """
     environment = Environment(
-        loader=FileSystemLoader(templates),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -185,8 +184,8 @@ def render(page: Page, templates: Path) -> str:
         page=page,
         sides=SIDES,
         data=page | {"specs": specs, "radius_labels": RADIUS_LABELS},
-        style=_inline(templates / "report.css"),
-        behaviour=_inline(templates / "report.js"),
+        style=_inline(TEMPLATES / "report.css"),
+        behaviour=_inline(TEMPLATES / "report.js"),
         library=_library(),
         versions={
             "Vega": vl_convert.get_vega_version(),
