@@ -153,6 +153,32 @@ def test_200_models_raised_to_1000_train_800_and_leave_the_200_alone(workflow):
     assert {file: grown[file] for file in old} == old
 
 
+def test_more_test_inputs_vote_again_and_train_nothing(workflow):
+    digits = {"kind": "digits", "classes": [0, 1]}
+    workflow.config["experiments"] = [workflow.config["experiments"][1]]  # cert_ssb
+    workflow.config["datasets"] = {"digits01": digits | {"subset": {"test": 60}}}
+    workflow.write_config()
+    plan = workflow.plan("results/summary.csv")
+    once = ["make_dataset", "make_poison", "train_undefended", "optimise_sigma"]
+    once += ["certify_votes", "make_summary"]
+    assert plan == dict.fromkeys(once, 1) | {"collect_votes": 2}
+    old = times_and_bytes(workflow, "results/**/cert_ssb/**/*.safetensors")
+    (sigma_file,) = workflow.folder.glob("results/**/sigma.parquet")
+    sigma = pd.read_parquet(sigma_file)
+    workflow.run("results/summary.csv", "--cores", "2")
+    assert times_and_bytes(workflow, "results/**/cert_ssb/**/*.safetensors") == old
+    other = pd.read_parquet(sigma_file)
+    pd.testing.assert_frame_equal(
+        other[other["split"] == "train"], sigma[sigma["split"] == "train"]
+    )
+    assert (other["split"] == "benign").sum() == 60
+    (row,) = pd.read_csv(workflow.folder / "results" / "summary.csv").to_dict("records")
+    assert row["n_test"] == 60
+    workflow.config["datasets"]["digits01"]["subset"]["train"] = 200
+    workflow.write_config()
+    assert workflow.plan("results/summary.csv")["train_models"] == 2
+
+
 def test_chunks_of_another_checkout_are_taken_over(finished, tmp_path):
     other = Workflow(tmp_path, SMALL)
     for part in ("results", ".snakemake/metadata"):
@@ -168,6 +194,7 @@ def test_another_spelling_of_a_path_reruns_nothing(workflow):
 
 
 def test_another_working_folder_plans_the_whole_run(finished, tmp_path):
+    shutil.copytree(finished.folder / "config", tmp_path / "config")
     assert finished.plan("--directory", str(tmp_path))["build_report"] == 1
 
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from certbd import attacks, coverage, datasets, domains, guarantees, seals
+from certbd import attacks, coverage, datasets, domains, guarantees, io, seals
 from certbd.axes import CURVES_OF, SCORE_BOUNDS, Certification, Run
 from certbd.config import ConfigError, read_config
 from certbd.fingerprint import fingerprint
@@ -26,6 +26,7 @@ SCHEMA = Path(workflow.basedir) / "config" / "schemas" / "config.schema.yaml"
 DATASET = "results/{dataset}"
 ATTACK = f"{DATASET}/{{attack}}"
 RUN = f"{ATTACK}/{{defense}}/{{noise}}/{{learner}}/seed-{{seed}}"
+MODELS = f"{RUN}/models/chunk-{{chunk}}.safetensors"
 CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
 EXTERNAL = CERTIFICATION.replace("{defense}", "external")
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
@@ -290,6 +291,23 @@ def training_slice(wildcards):
     }
 
 
+def training_data_slice(wildcards):
+    """What makes a run's training set and the noise on it; test inputs have no part in either."""
+    dataset = dataset_slice(wildcards.dataset)
+    subset = dataset.pop("subset", {})
+    if "train" in subset:
+        dataset["subset"] = {key: subset[key] for key in ("train", "seed")}
+    made = {
+        "dataset": dataset,
+        "attack": CONFIG.attacks[wildcards.attack],
+        "code": [code("make_dataset.py"), code("make_poison.py")],
+    }
+    if wildcards.defense == "cert_ssb":
+        made["noise"] = CONFIG.noises[wildcards.noise]
+        made["code"].append(code("optimise_sigma.py"))
+    return made
+
+
 def curves_of(run):
     """The certificates of a run for which there are curves; no trigger's without test noise."""
     levels = {} if run in CONFIG.external else CONFIG.noise_levels(run) or {}
@@ -307,6 +325,20 @@ def models_of(chunk):
 def sigma_file(wildcards):
     """The file of sample-specific noise, for the defence that has it."""
     return f"{RUN}/sigma.parquet" if wildcards.defense == "cert_ssb" else []
+
+
+def for_training(wildcards, file):
+    """A file that training reads. Where the chunk is one of this configuration its time is ignored.
+
+    With more test inputs it is made anew, with the same training set in it. (Ignored always, and
+    Snakemake would not look at the settings of a chunk that comes after a job that reruns.)
+    """
+    chunk = MODELS.format(**dict(wildcards.items()))
+    try:
+        made = io.read_provenance(chunk)["identity"]
+    except (DataError, KeyError):
+        return file
+    return ancient(file) if made == identity("models", wildcards) else file
 
 
 def path_of(run, certification):
@@ -378,8 +410,10 @@ def sigma_settings(wildcards):
 
 def model_settings(wildcards):
     """What trains an ensemble, whichever of its models."""
-    n_classes = len(OUTLINES[wildcards.dataset].classes)
-    return training_slice(wildcards) | {"n_classes": n_classes}
+    return training_slice(wildcards) | {
+        "n_classes": len(OUTLINES[wildcards.dataset].classes),
+        "training_data": training_data_slice(wildcards),
+    }
 
 
 def vote_settings(wildcards):
@@ -434,7 +468,7 @@ STAGES = (
             ("data", "poison"),
         ),
         "sigma": ("optimise_sigma.py", sigma_settings, Run._fields, ("data", "poison")),
-        "models": ("train_models.py", model_settings, Run._fields, ("poison", "sigma")),
+        "models": ("train_models.py", model_settings, Run._fields, ()),
         "votes": (
             "collect_votes.py",
             vote_settings,

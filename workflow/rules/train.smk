@@ -4,16 +4,16 @@ file a chunk of models, each trained on a noisy copy of its own.
 
 
 rule train_models:
-    """Needs a poison set (and sigma.parquet for cert_ssb); makes one chunk of models in one batch."""
+    """Needs a poison set (and sigma.parquet for cert_ssb); makes one chunk of models in one batch.
+
+    What the training set is made from is in the settings. The identities of both files, which
+    depend on the test inputs, too, are not; the script checks them.
+    """
     input:
-        poisoned=f"{ATTACK}/poisoned.npz",
-        sigma=sigma_file,
+        poisoned=lambda w: for_training(w, f"{ATTACK}/poisoned.npz"),
+        sigma=lambda w: for_training(w, sigma_file(w)),
     output:
-        models=(
-            f"{RUN}/models/chunk-{{chunk}}.safetensors"
-            if CONFIG.keep_models
-            else temp(f"{RUN}/models/chunk-{{chunk}}.safetensors")
-        ),
+        models=MODELS if CONFIG.keep_models else temp(MODELS),
     log:
         f"{RUN}/logs/train_models-{{chunk}}.log",
     benchmark:
@@ -27,9 +27,10 @@ rule train_models:
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
         pretrained=lambda w: PRETRAINED[w.learner],
+        poison=lambda w: identity("poison", w),
+        sigma=lambda w: identity("sigma", w) if w.defense == "cert_ssb" else "",
     params:
         settings=lambda w: model_settings(w) | {"models": models_of(w.chunk)},
-        inputs=lambda w: inputs_of("models", w),
         code=code("train_models.py"),
     script:
         "../scripts/train_models.py"

@@ -10,7 +10,7 @@ rule collect_votes:
         data=f"{DATASET}/data.npz",
         triggered=f"{ATTACK}/triggered.npz",
         sigma=sigma_file,
-        models=f"{RUN}/models/chunk-{{chunk}}.safetensors",
+        models=MODELS,
     output:
         votes=f"{RUN}/votes/chunk-{{chunk}}.parquet",
     log:

@@ -10,16 +10,16 @@ from certbd.noise import sigma_of
 
 def main(smk: Any) -> None:
     """Make ``models/chunk-{chunk}.safetensors``."""
-    settings, made = smk.params.settings, smk.params.inputs
+    settings = smk.params.settings
     noise, n_classes = settings["noise"], settings["n_classes"]
     with job_log(smk.log[0]):
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
+        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, smk.resources.poison)
         learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
         inputs = features.apply(learner.get("features"), poisoned.inputs, device)
         if noise is None:
             n_rows, file = len(poisoned.labels), smk.input.get("sigma")
-            sigma = sigma_of(schemas.TRAIN, n_rows, None, file, made["sigma"])
+            sigma = sigma_of(schemas.TRAIN, n_rows, None, file, smk.resources.sigma)
             draw: Draw | NoisyStatistic = Gaussian(sigma)
         else:
             draw = draw_of(noise, n_classes)
@@ -33,7 +33,7 @@ def main(smk: Any) -> None:
             device=device,
         )
         stacked = {name: parameter.cpu().numpy() for name, parameter in ensemble.items()}
-        origin = io.provenance(settings, smk.params.code, made)
+        origin = io.provenance(settings, smk.params.code, {})
         io.write_models(smk.output.models, stacked, origin)
 
 

@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -115,9 +116,10 @@ def check_room(place: str | Path, n_bytes: int, stored: int) -> None:
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder that becomes `path` if nothing is raised.
+    """Yield a temporary path that becomes `path` if nothing is raised.
 
-    What a killed job left of the same file is removed first.
+    It is alone in a temporary folder beside `path`, for libraries write temporary files of their
+    own. What a killed job left of the same file is removed first.
 
     Raises
     ------
@@ -125,10 +127,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
         If the file cannot be written: a full disk, a folder without write permission.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = folder / path.name
     try:
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            left.unlink(missing_ok=True)
+            shutil.rmtree(left)
+        folder.mkdir()
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -136,8 +140,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: cannot be written: {error}") from error
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
