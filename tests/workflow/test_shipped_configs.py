@@ -24,6 +24,7 @@ def stand_in(data):
             touch(file := data / "MNIST" / "raw" / f"{split}-{what}-ubyte")
             header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
             file.write_bytes(header + values.tobytes())
+    touch(data / "mnist2to9_cnn.safetensors")
     for file in (*CIFAR10_BATCHES, "batches.meta"):
         touch(data / "cifar-10-batches-py" / file)
     for folder in (
