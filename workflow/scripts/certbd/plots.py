@@ -45,10 +45,10 @@ DASHES: tuple[Dashes, ...] = (
     (4, 2),
     (1, 1.5),
     (5, 1.5, 1, 1.5),
-    (9, 3),
+    (7, 2),
     (1, 4),
     (5, 1.5, 1, 1.5, 1, 1.5),
-    (9, 2, 3, 2),
+    (7, 1.5, 2.5, 1.5),
 )
 """Line styles: on and off, in widths of the line; nothing for a solid one."""
 SPLIT_TITLES = {
@@ -65,6 +65,7 @@ RADIUS_LABELS = {
     "paper": "published radius (ℓ2); for cert_ssb after storage-update",
 }
 STYLE = {
+    "legend.handlelength": 3.6,  # the longest of `DASHES` one and a half times
     "svg.hashsalt": "certbd",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
