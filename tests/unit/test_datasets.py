@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from certbd import datasets
+from certbd import datasets, digits
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [7, 3], list(range(10))])
@@ -20,8 +20,11 @@ def test_digits(classes):
     assert counts.tolist() == outline.training_counts
     assert data.class_names.tolist() == outline.classes
     both = np.bincount(data.test_labels) + counts
-    assert both.tolist() == [datasets.DIGITS_PER_CLASS[digit] for digit in classes]
-    assert np.all(np.abs(np.bincount(data.test_labels) / both - 0.25) < 0.01)
+    assert both.tolist() == [(load_digits().target == digit).sum() for digit in classes]
+
+
+def test_the_table_of_digits_is_scikit_learns():
+    assert np.array_equal(digits.labels(), load_digits().target.astype(str))
 
 
 def test_pixels_are_scaled_by_the_constant_16():

@@ -59,7 +59,6 @@ def test_editing_rng_reruns_what_draws(scripts):
     assert changed(scripts, append("rng.py", "\nX = 1\n")) == {
         *TRAINING,
         "make_poison.py",
-        "make_dataset.py",
         "certify_votes.py",  # query orders
         "certify_external.py",
         "make_audit.py",  # beside the checks of random numbers
@@ -93,7 +92,7 @@ def test_imports_only_point_down():
         *["checks", "axes", "fingerprint", "seals", "rng", "schemas", "contradictions"],
         *["config"],
         *["io", "logs", "noise"],
-        *["domains", "subsets"],
+        *["digits", "domains", "selection"],
         *["images", "tables", "sources", "datasets", "attacks", "draws", "models", "networks"],
         *["features", "closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
         *["storage", "discrete", "tally", "claims", "guarantees", "rows", "coverage"],

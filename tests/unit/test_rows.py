@@ -8,10 +8,25 @@ import pytest
 import torch
 from scipy import stats
 
-from certbd import bounds, certificates, closed_form, ensembles, features, io, models, rng
+from certbd import (
+    bounds,
+    certificates,
+    closed_form,
+    coverage,
+    datasets,
+    ensembles,
+    features,
+    io,
+    models,
+    rng,
+    selection,
+)
+from certbd.axes import Certification
+from certbd.certify import VotedSplit, certify_split
 from certbd.claims import Claims
-from certbd.draws import Bagging, NoisyStatistic
+from certbd.draws import Bagging, NoisyStatistic, draw_of
 from certbd.rows import BaggedRows, StatisticRows, class_sums_bound
+from certbd.tally import Tally
 from certbd.votes import vote
 
 CPU = ensembles.pick_device("cpu")
@@ -255,3 +270,49 @@ def test_certified_labels_hold_under_the_worst_rows_and_trigger(name, poisoned, 
             turned[strength] += int(lower[0] > 0.5 and votes[0].argmax() != labels[i])
     assert turned[1] == 0
     assert turned[6] > 0.7 * len(covered[::8])
+
+
+@pytest.mark.parametrize(
+    ("defense", "learner", "noise"),
+    [
+        ("bagging", {"kind": "nearest_class_mean"}, {"n_drawn": 6, "test": 0.0}),
+        ("statistic", SUMS, {"sigma_statistic": 0.02, "test": 0.0}),
+    ],
+)
+def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(
+    defense, learner, noise, tmp_path
+):
+    """A table that arrives as it is: 200 rows relabelled or replaced, one at a time."""
+    generator, n_models = np.random.default_rng(5), 400
+    entry = {"kind": "npz", "classes": [0, 1], "subset": {"train": 200, "seed": 0}}
+
+    def certify(inputs, labels):
+        np.savez(tmp_path / "t.npz", inputs=inputs, labels=labels)
+        data = datasets.load(entry, tmp_path / "t.npz")
+        given = io.PoisonedSet(data.train_inputs, data.train_labels, np.arange(0))
+        ensemble = ensembles.train(given, draw_of(noise, 2), learner, 2, 0, range(n_models))
+        unused = rng.generators(0, rng.Purpose.TEST_NOISE, range(n_models))
+        module = models.build(learner, (3,), 2)
+        votes, _ = vote(module, ensemble, data.test_inputs, 0.0, unused)
+        counts = np.stack([(votes == label).sum(0) for label in (0, 1)], 1)
+        attack, named = (0, None), coverage.outline(learner)
+        guarantee = coverage.guarantee_of(defense, noise, named, given.labels, 2, None, attack)
+        tally, none = Tally(counts, None), np.zeros(len(counts))
+        split = VotedSplit("benign", None, data.test_labels, tally, none)
+        planned = Certification(n_models, "majority", 0.001, "per_input")
+        return certify_split(split, guarantee, planned, len(counts), defense, generator)
+
+    inputs = generator.uniform(0, 1, (400, 3))
+    labels = (inputs.mean(1) + generator.normal(0, 0.1, 400) > 0.5).astype(int)
+    given = certify(inputs, labels)
+    claimed = given["radius_rows"] >= 1
+    assert claimed.mean() > 0.5
+    for row in generator.choice(400, 200, replace=False):
+        theirs, wrong = inputs.copy(), labels.copy()
+        wrong[row] = 1 - wrong[row]
+        if row % 2:
+            theirs[row] = generator.uniform(0, 1, 3)
+        found = certify(theirs, wrong)
+        ahead = (found["prediction"] >= 0) & (found["prediction"] != given["prediction"])
+        ahead[selection.split_rows([str(k) for k in range(400)])[1] == row] = False  # its own input
+        assert not (claimed & ahead).any()

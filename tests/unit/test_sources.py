@@ -99,12 +99,14 @@ def test_mnist(mnist):
 def test_image_folder(folder):
     data = check(FOLDER, folder)
     assert data.train_inputs.shape == (8, 3, 6, 5)
-    assert data.train_labels.tolist() == [0] * 3 + [1] * 5
+    by_name = [0, 1] * 3 + [1] * 2  # cat/000, dog/000, cat/001, ...
+    assert data.train_labels.tolist() == by_name
     assert np.array_equal(
-        data.train_inputs[3:], draw((5, 6, 5, 3), 1).transpose(0, 3, 1, 2) / np.float32(255)
+        data.train_inputs[data.train_labels == 1],
+        draw((5, 6, 5, 3), 1).transpose(0, 3, 1, 2) / np.float32(255),
     )
     swapped = check(FOLDER | {"classes": ["dog", "cat"]}, folder)
-    assert swapped.train_labels.tolist() == [0] * 5 + [1] * 3
+    assert swapped.train_labels.tolist() == [1 - label for label in by_name]
     (folder / "train" / "cat" / ".hidden").touch()
     assert len(check(FOLDER, folder).train_labels) == 8
 
@@ -124,7 +126,7 @@ def test_one_folder_is_split_whichever_classes_are_used(tmp_path):
     for seed, name in enumerate(("cat", "dog", "emu")):
         write_images(tmp_path / name, 8, seed=seed)
     data = check(FOLDER, tmp_path)
-    assert np.bincount(data.test_labels).tolist() == [2, 2, 2]
+    assert np.bincount(data.test_labels).tolist() == [3, 3, 3]  # files of the same names
     pair = check(FOLDER | {"classes": ["dog", "cat"]}, tmp_path)
     for name in (0, 1):
         assert np.array_equal(
@@ -302,7 +304,7 @@ def test_a_missing_dataset_is_named_with_what_to_do(tmp_path, kind):
         ("t10k-labels-idx1", lambda _: b"", "t10k-labels.*: not an idx file"),
         ("train-labels-idx1", lambda old: old[:-1] + b"\x0a", "label 11 is 10; allowed: 0 to 9"),
         ("train-labels-idx1", lambda _: idx(np.arange(9, dtype=np.uint8) % 3), "12 images, but 9"),
-        ("t10k-labels-idx1", lambda _: idx(np.zeros(6, np.uint8)), "class 1 has 0 inputs"),
+        ("t10k-labels-idx1", lambda _: idx(np.zeros(6, np.uint8)), "class '1' has 0 inputs"),
     ],
 )
 def test_damaged_idx_files_are_named(mnist, file, change, named):
@@ -339,7 +341,7 @@ def truncate(folder):
         (lambda f: shutil.rmtree(f / "test"), "test does not exist"),
         (
             lambda f: (f / "test" / "dog" / "000.png").unlink(),
-            "test: class dog has 0 inputs; needed: at least 1$",
+            r"test: class 'dog' has 0 inputs, none .* test inputs; needed: at least one$",
         ),
         (
             lambda f: write_images(f / "test" / "dog", 1, (6, 6, 3)),
@@ -366,12 +368,15 @@ def test_decompression_bombs_are_refused(folder, pixels):
     refused(FOLDER, folder, "bomb.png: .*(at most 50000000 pixels|decompression bomb)")
 
 
-def test_a_class_of_one_image_cannot_be_split(tmp_path):
-    write_images(tmp_path / "cat", 2)
+def test_a_class_without_training_inputs_is_refused_by_name(tmp_path):
+    write_images(tmp_path / "cat", 8)
     write_images(tmp_path / "dog", 1)
-    refused(FOLDER, tmp_path, "class dog has 1 inputs; needed: at least 2 to split")
-    (tmp_path / "dog" / "000.png").unlink()
-    refused(FOLDER, tmp_path, "class dog has 0 inputs; needed: at least 2 to split")
+    assert check(FOLDER, tmp_path).train_labels.sum() == 1
+    assert datasets.outline(FOLDER, tmp_path).test_counts[1] == 0
+    (tmp_path / "dog" / "000.png").rename(tmp_path / "dog" / "003.png")
+    refused(FOLDER, tmp_path, "class 'dog' has 1 inputs, none of them among the training inputs")
+    (tmp_path / "dog" / "003.png").unlink()
+    refused(FOLDER, tmp_path, "class 'dog' has 0 inputs, none .* training inputs; needed: at least")
     (tmp_path / "dog").rmdir()
     refused(FOLDER, tmp_path, r"classes \['cat'\]; allowed: at least 2")
 
@@ -412,8 +417,8 @@ def test_a_class_of_one_image_cannot_be_split(tmp_path):
             b"x,label\n0,a\n0,a\n0,c\n0,b\n",
             r"column label, row 2: label c; allowed: one of a, b \(the key classes\)",
         ),
-        ({"classes": ["a", "b"]}, b"x,label\n0,a\n0,a\n", "class b has 0 inputs"),
-        ({}, b"x,label\n0,a\n0,a\n0,b\n", "class b has 1 inputs; needed: at least 2"),
+        ({"classes": ["a", "b"]}, b"x,label\n0,a\n0,a\n", "class 'b' has 0 inputs"),
+        ({}, b"x,label\n0,a\n0,b\n", "class 'b' has 1 inputs, none of them among the training"),
         ({"header": False, "label_column": 5}, b"0,a\n0,b\n", "no column 5 .*it has 0, 1"),
         ({"header": False, "label_column": 1}, b"x,y\n0,a\n0,a\n0,y\n", "column 0, row 0: x"),
     ],
@@ -467,7 +472,10 @@ ZEROS = np.zeros((4, 2))
             {"inputs": ZEROS.astype(object), "labels": [0, 0, 1, 1]},
             "array inputs cannot be read: Object arrays cannot be loaded",
         ),
-        ({"inputs": ZEROS, "labels": [0, 0, 0, 1]}, "class 1 has 1 inputs; needed: at least 2"),
+        (
+            {"inputs": ZEROS, "labels": [0, 0, 0, 1]},
+            "class '1' has 1 inputs, none of",
+        ),
         (
             {"train_inputs": ZEROS, "train_labels": [0, 0, 1, 1], "test_inputs": ZEROS},
             "no array test_labels",

@@ -10,6 +10,7 @@ from conftest import Workflow
 CONFIG = {
     "chunk_size": 100,
     "undefended": "tiny",
+    "datasets": {"given": {"kind": "npz", "path": "given.npz", "classes": [0, 1]}},
     "attacks": {"clean": {"kind": "none"}},
     "noises": {"rows-alone": {"sigma_statistic": 0.04, "sigma_test": 0}},
     "learners": {
@@ -17,7 +18,7 @@ CONFIG = {
     },
     "experiments": [
         {
-            "dataset": "digits01",
+            "dataset": dataset,
             "attacks": [attack],
             "defense": defense,
             "noises": [noise],
@@ -25,17 +26,24 @@ CONFIG = {
             "n_models": 200,
             "certify": {"alpha": 0.01},
         }
-        for defense, noise, learner, attack in (
-            ("bagging", "draw-12-test-0.35", "class_mean", "one_pixel_0.3"),
-            ("statistic", "s-0.04-test-0.35", "dct5_sums", "one_pixel_0.3"),
-            ("statistic", "rows-alone", "dct5_sums", "clean"),
+        for dataset, defense, noise, learner, attack in (
+            ("digits01", "bagging", "draw-12-test-0.35", "class_mean", "one_pixel_0.3"),
+            ("digits01", "statistic", "s-0.04-test-0.35", "dct5_sums", "one_pixel_0.3"),
+            ("given", "statistic", "rows-alone", "dct5_sums", "clean"),
         )
     ],
 }
 
 
-def test_rows_and_labels_are_covered(tmp_path):
-    workflow = Workflow(tmp_path, CONFIG)
+def test_rows_and_labels_are_covered(tmp_path, digits):
+    np.savez(
+        tmp_path / "given.npz",
+        train_inputs=digits.train_inputs,
+        train_labels=digits.train_labels,
+        test_inputs=digits.test_inputs,
+        test_labels=digits.test_labels,
+    )
+    workflow = Workflow(tmp_path, CONFIG | {"data_root": str(tmp_path)})
     workflow.run("--cores", "1")
     results = tmp_path / "results"
     summary = pd.read_csv(results / "summary.csv")
@@ -58,13 +66,35 @@ def test_rows_and_labels_are_covered(tmp_path):
     assert workflow.plan() == {}
 
 
+def refusal(tmp_path, dataset):
+    experiment = CONFIG["experiments"][2] | {"dataset": "given"}
+    config = CONFIG | {"datasets": {"given": dataset}, "experiments": [experiment]}
+    done = Workflow(tmp_path, config | {"data_root": str(tmp_path)}).call("-n")
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def test_classes_may_not_be_read_off_labels_that_may_be_wrong(tmp_path):
+    assert (
+        "datasets.given.classes: left out; experiments[0] with defense statistic needs every class "
+        "listed"
+    ) in refusal(tmp_path, {"kind": "npz", "path": "given.npz"})
+
+
+def test_classes_may_not_select_among_labels_that_may_be_wrong(tmp_path):
+    assert (
+        "datasets.given.classes: leaves out 2, 3, 4, 5, 6, 7, 8, 9, so a relabelled row would "
+        "enter or leave the set that defense statistic certifies; allowed with attack clean: "
+    ) in refusal(tmp_path, {"kind": "digits", "classes": [0, 1]})
+
+
 def test_more_rows_than_there_are_cannot_be_drawn(tmp_path):
     noises = {"many": {"n_drawn": 300, "sigma_test": 0.3}}
     experiment = CONFIG["experiments"][0] | {"noises": ["many"]}
     workflow = Workflow(tmp_path, CONFIG | {"noises": noises, "experiments": [experiment]})
     done = workflow.call("-n")
     assert done.returncode != 0
-    assert "noises.many.n_drawn: 300 of 271 training inputs" in done.stdout + done.stderr
+    assert "noises.many.n_drawn: 300 of 265 training inputs" in done.stdout + done.stderr
 
 
 def enlarged(inputs):
@@ -101,7 +131,7 @@ def test_an_encoder_goes_through_every_stage(tmp_path, digits):
         CONFIG
         | {
             "data_root": str(tmp_path),
-            "datasets": {"large": {"kind": "npz", "path": "large.npz"}},
+            "datasets": {"large": {"kind": "npz", "path": "large.npz", "classes": [0, 1]}},
             "noises": {"little": {"sigma_statistic": 0.06, "sigma_test": 0.1}},
             "learners": CONFIG["learners"]
             | {"encoded": {"kind": "class_sums", "features": features}},

@@ -15,7 +15,13 @@ SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from certbd import attacks, coverage, datasets, domains, guarantees, io, seals
-from certbd.axes import CURVES_OF, SCORE_BOUNDS, Certification, Run
+from certbd.axes import (
+    CURVES_OF,
+    ROWS,
+    SCORE_BOUNDS,
+    Certification,
+    Run,
+)
 from certbd.config import ConfigError, read_config
 from certbd.fingerprint import fingerprint
 from certbd.io import DataError
@@ -117,8 +123,25 @@ def check_draw(run):
         )
 
 
+def check_selection(run):
+    """Refuse to select by labels what arrives as it is, where certificates cover rows.
+
+    (The labels that discrete covers are the classes: it counts changes among these alone.)
+    """
+    left_out = OUTLINES[run.dataset].left_out
+    as_given = CONFIG.attacks[run.attack]["kind"] == "none"
+    if as_given and left_out and run.defense in ROWS:
+        raise WorkflowError(
+            f"datasets.{run.dataset}.classes: leaves out {', '.join(left_out[:10])}, so a relabelled "
+            f"row would enter or leave the set that defense {run.defense} certifies; allowed with "
+            f"attack {run.attack}: every class there is (an attack of the workflow's own poisons "
+            "the rows that were selected, and may use any classes)"
+        )
+
+
 for run in RUNS:
     check_draw(run)
+    check_selection(run)
 
 ATTACK_SLICES = {run: attack_slice(run) for run, certification in CONFIG.rows}
 

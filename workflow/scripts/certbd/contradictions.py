@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from certbd.axes import ROWS, Run
+from certbd.axes import COVERS_LABELS, ROWS, Run
 
 NOISE_KEYS = {
     "rab": ("sigma",),
@@ -77,6 +77,7 @@ def contradictions(raw: Entry) -> Iterator[str]:
         for noise in experiment["noises"]:
             yield from _undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
+        yield from _unlisted_classes(raw, experiment, path)
 
 
 def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str]:
@@ -173,6 +174,17 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
         yield (
             f"{path}.n_models: {n_models} in chunks of {chunk_size}; allowed: {MOST_CHUNKS} chunks "
             "(the key chunk_size)"
+        )
+
+
+def _unlisted_classes(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
+    """Find classes that are read off labels which the defence says may be wrong."""
+    name, defense = experiment["dataset"], experiment["defense"]
+    entry = raw["datasets"].get(name)
+    if entry and defense in COVERS_LABELS and "classes" not in entry:
+        yield (
+            f"datasets.{name}.classes: left out; {path} with defense {defense} needs every class "
+            "listed, because its certificates cover labels, so the classes may not be read off them"
         )
 
 

@@ -7,23 +7,19 @@ fetched or read, so that an outline costs little.
 
 import hashlib
 import tempfile
-import zlib
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from certbd import rng, seals, sources, subsets
+from certbd import seals, selection, sources
 from certbd.io import DataError, DataSplits
-from certbd.sources import PUBLISHED_FOLDERS, Part, Rows, Settings, Source
+from certbd.selection import SIDES, Rows
+from certbd.sources import PUBLISHED_FOLDERS, Part, Settings, Source
 
-DIGITS_PER_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 CIFAR10_PER_CLASS = (5000, 1000)
-TEST_SHARE = 4
-"""One in four inputs of each class is a test input, where training and test come together."""
 
 
 class Outline(NamedTuple):
@@ -39,6 +35,8 @@ class Outline(NamedTuple):
     """Every file that it is read from."""
     has_images: bool
     """Whether an input is (channels, height, width) rather than a row of features."""
+    left_out: list[str]
+    """Labels in the files that are not among the classes: their rows are not used."""
 
 
 def outline(settings: Settings, path: Path) -> Outline:
@@ -63,26 +61,19 @@ def outline(settings: Settings, path: Path) -> Outline:
 
 
 def _outline(settings: Settings, path: Path) -> Outline:
-    kind = settings["kind"]
-    if kind == "digits":
-        sizes = [DIGITS_PER_CLASS[digit] for digit in settings["classes"]]
-        held = [_test_size(size) for size in sizes]
-        counts = [[size - out for size, out in zip(sizes, held, strict=True)], held]
-        classes, files, has_images = sources.class_names(settings["classes"]), [], True
-    elif kind == "cifar10":
-        classes, files = sources.class_names(settings["classes"]), sources.cifar10_files(path)
-        counts, has_images = [[size] * len(classes) for size in CIFAR10_PER_CLASS], True
-    else:
-        source = _open(settings, path)
-        counts = [_count(part.labels[rows], source.classes) for part, rows in _split(source)]
-        classes, files, has_images = source.classes, source.files, source.has_images
-    if "subset" in settings:
-        counts = [
-            subsets.draw_counts(side, settings["subset"], have)
-            for side, have in zip(subsets.SIDES, counts, strict=True)
-        ]
-    training, test = counts
-    return Outline(classes, training, test, files, has_images)
+    if settings["kind"] == "cifar10" and "subset" not in settings:  # its labels are in pickles
+        classes = sources.class_names(settings["classes"])
+        training, test = ([size] * len(classes) for size in CIFAR10_PER_CLASS)
+        left_out = sorted(set(sources.CIFAR10_CLASSES) - set(classes))
+        return Outline(classes, training, test, sources.cifar10_files(path), True, left_out)
+    source = _open(settings, path)
+    training, test = (
+        [int((part.labels[rows] == name).sum()) for name in source.classes]
+        for part, rows in _sides(source, settings)
+    )
+    found = {label for part in source.parts for label in np.unique(part.labels).tolist()}
+    left_out = sorted((found | set(source.left_out)) - set(source.classes))
+    return Outline(source.classes, training, test, source.files, source.has_images, left_out)
 
 
 def load(settings: Settings, path: Path = Path()) -> DataSplits:
@@ -110,13 +101,7 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
     source = _open(settings, path)
     if "content" in settings and checksum(source.files, path) != settings["content"]:
         raise DataError(f"{path}: has changed since this run was planned; run again")
-    sides = _split(source)
-    if "subset" in settings:
-        sides = [
-            (part, subsets.draw_rows(side, settings["subset"], part.labels, rows, source.classes))
-            for side, (part, rows) in zip(subsets.SIDES, sides, strict=True)
-        ]
-    (training, training_rows), (test, test_rows) = sides
+    (training, training_rows), (test, test_rows) = _sides(source, settings)
     inputs, test_inputs = training.read(training_rows), test.read(test_rows)
     if test_inputs.shape[1:] != inputs.shape[1:]:
         raise DataError(
@@ -192,36 +177,41 @@ def _open(settings: Settings, path: Path) -> Source:
     return source
 
 
-def _split(source: Source) -> list[tuple[Part, Rows]]:
-    """Return the part and the rows of training inputs, then of test inputs."""
-    needed = 3 - len(source.parts)
-    for part in source.parts:
-        for name in source.classes:
-            count = int((part.labels == name).sum())
-            if count < needed:
-                raise DataError(
-                    f"{part.place}: class {name} has {count} inputs; needed: at least {needed}"
-                    + (" to split into training and test" if needed == 2 else "")
-                )
+def _sides(source: Source, settings: Settings) -> list[tuple[Part, Rows]]:
+    """Return the part and the rows of training inputs, then of test inputs.
+
+    Where chance splits one part, a class may be without test inputs; `Outline` says so.
+    """
     first, last = source.parts[0], source.parts[-1]
-    kept = [np.flatnonzero(np.isin(part.labels, source.classes)) for part in source.parts]
-    if first is not last:
-        return [(first, kept[0]), (last, kept[1])]
-    test = np.concatenate([_test_rows(first.labels, name) for name in source.classes])
-    return [(first, np.setdiff1d(kept[0], test)), (first, np.sort(test))]
+    rows = [np.arange(len(part.labels)) for part in source.parts]
+    if first is last:
+        rows = list(selection.split_rows(_names(first)))
+    sides = []
+    for side, part, of_side in zip(SIDES, (first, last), rows, strict=True):
+        kept = of_side[np.isin(part.labels[of_side], source.classes)]
+        kept = selection.subset_rows(side, settings.get("subset", {}), _names(part), kept)
+        missing = [name for name in source.classes if name not in set(part.labels[kept].tolist())]
+        by_chance = side == "test" and first is last and side not in settings.get("subset", {})
+        if missing and not (by_chance and len(kept)):
+            raise DataError(_no_input_left(source, part, side, missing[0], settings))
+        sides.append((part, kept))
+    return sides
 
 
-def _count(labels: NDArray[np.str_], classes: Sequence[str]) -> list[int]:
-    return [int((labels == name).sum()) for name in classes]
+def _names(part: Part) -> Sequence[str]:
+    return list(map(str, range(len(part.labels)))) if part.names is None else part.names
 
 
-def _test_rows(labels: NDArray[np.str_], name: str) -> Rows:
-    """Return the rows of one class that are test inputs, whichever other classes are used."""
-    rows = np.flatnonzero(labels == name)
-    index = int(name) if name.isdecimal() else zlib.crc32(name.encode())
-    order = rng.generator(0, rng.Purpose.SPLIT, index).permutation(len(rows))
-    return rows[order[: _test_size(len(rows))]]
-
-
-def _test_size(size: int) -> int:
-    return max(size // TEST_SHARE, 1)
+def _no_input_left(source: Source, part: Part, side: str, name: str, settings: Settings) -> str:
+    """Say why a class has no input on a side, and the way out."""
+    count, sides = int((part.labels == name).sum()), {"train": "training", "test": "test"}
+    if side in settings.get("subset", {}):
+        way_out = f"a larger subset.{side}, or another subset.seed"
+    elif len(source.parts) == 1 and count:
+        way_out = "more inputs of that class, or training and test inputs of their own"
+    else:
+        way_out = "at least one"
+    return (
+        f"{part.place}: class {name!r} has {count} inputs, none of them among the {sides[side]} "
+        f"inputs; needed: {way_out}"
+    )

@@ -13,9 +13,11 @@ import numpy as np
 
 @unique
 class Purpose(IntEnum):
-    """What a stream is for. The numbers are part of every result: append, never renumber."""
+    """What a stream is for. The numbers are part of every result: append, never renumber or reuse.
 
-    SPLIT = 0
+    0 and 15 drew splits and subsets, which `selection` hashes now.
+    """
+
     POISON = 1
     PATTERN = 2
     TRAIN_NOISE = 3
@@ -30,7 +32,6 @@ class Purpose(IntEnum):
     UNDEFENDED_WEIGHTS = 12
     UNDEFENDED_BATCHES = 13
     QUERY_ORDERS = 14
-    SUBSET = 15
     HOLD_OUT = 16
     PILOT_TEST_NOISE = 17
     FEATURES = 20

@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import images, tables
+from certbd import digits, images, tables
 from certbd.io import DataError
 
 CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
+)  # fmt: skip
 IMAGENETTE_SIZE = 224
 IMAGENETTE = {
     "tench": "n01440764",
@@ -45,6 +49,8 @@ class Part(NamedTuple):
     place: Path
     labels: NDArray[np.str_]
     read: Callable[[Rows], Inputs]
+    names: Sequence[str] | None = None
+    """What `selection` knows each row by; None for its position."""
 
 
 class Source(NamedTuple):
@@ -54,6 +60,8 @@ class Source(NamedTuple):
     files: list[Path]
     classes: list[str]
     has_images: bool = True
+    left_out: Sequence[str] = ()
+    """Classes that are not read at all: folders that the key classes does not list."""
 
 
 def class_names(values: Sequence[int | str]) -> list[str]:
@@ -75,11 +83,13 @@ def _require(file: Path, kind: str) -> Path:
 
 
 def _digits(settings: Settings, path: Path) -> Source:
-    from sklearn.datasets import load_digits
+    def read(rows: Rows) -> Inputs:
+        from sklearn.datasets import load_digits
 
-    pixels, digits = load_digits(return_X_y=True)
-    inputs = (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)
-    part = Part(path, digits.astype(np.str_), lambda rows: inputs[rows])
+        pixels, _ = load_digits(return_X_y=True)
+        return (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)[rows]
+
+    part = Part(path, digits.labels(), read)
     return Source([part], [], class_names(settings["classes"]))
 
 
@@ -148,7 +158,7 @@ def _imagenette(settings: Settings, path: Path) -> Source:
     folder = path / PUBLISHED_FOLDERS["imagenette"]
     folders = {name: IMAGENETTE[name] for name in settings["classes"]}
     splits = [_require(folder / split, "imagenette") for split in ("train", "val")]
-    return _image_source(splits, folders, IMAGENETTE_SIZE, True)
+    return _image_source(splits, folders, IMAGENETTE_SIZE, True, left_out=list(IMAGENETTE))
 
 
 def _image_folder(settings: Settings, path: Path) -> Source:
@@ -163,7 +173,8 @@ def _image_folder(settings: Settings, path: Path) -> Source:
         unknown = sorted(set(folders) - set(classes))
         if unknown and "classes" not in settings:
             raise DataError(f"{split}: folder {unknown[0]!r} is no class; allowed: {classes}")
-    return _image_source(splits, {name: name for name in classes}, settings.get("size"), False)
+    used, every = {name: name for name in classes}, {name for names in found for name in names}
+    return _image_source(splits, used, settings.get("size"), False, left_out=sorted(every))
 
 
 def _class_folders(split: Path) -> list[str]:
@@ -173,24 +184,35 @@ def _class_folders(split: Path) -> list[str]:
 
 
 def _image_source(
-    splits: list[Path], folders: Mapping[str, str], size: int | None, to_rgb: bool
+    splits: list[Path],
+    folders: Mapping[str, str],
+    size: int | None,
+    to_rgb: bool,
+    *,
+    left_out: Sequence[str],
 ) -> Source:
-    """Return the source of images in one folder a class, by class and file name."""
+    """Return the source of images in one folder per class, by file name, then class folder.
+
+    A file that moves to another class folder keeps its place among the rows.
+    """
     found = [
-        {name: images.list_images(split / folder) for name, folder in folders.items()}
+        sorted(
+            (normalize("NFC", file.name), folder, label, file)
+            for label, folder in folders.items()
+            for file in images.list_images(split / folder)
+        )
         for split in splits
     ]
-    files = [[file for of_class in by_class.values() for file in of_class] for by_class in found]
-    every = [file for of_part in files for file in of_part]
+    every = [file for of_split in found for *_, file in of_split]
 
-    def read(of_part: list[Path], rows: Rows) -> Inputs:
-        return images.read_images([of_part[row] for row in rows], every[0], size, to_rgb)
+    def read(files: Sequence[Path], rows: Rows) -> Inputs:
+        return images.read_images([files[row] for row in rows], every[0], size, to_rgb)
 
     parts = []
-    for split, of_part, by_class in zip(splits, files, found, strict=True):
-        labels = [name for name, of_class in by_class.items() for _ in of_class]
-        parts.append(Part(split, np.array(labels, np.str_), partial(read, of_part)))
-    return Source(parts, every, list(folders))
+    for split, of_split in zip(splits, found, strict=True):
+        names, _, labels, files = zip(*of_split, strict=True) if of_split else ((), (), (), ())
+        parts.append(Part(split, np.array(labels, np.str_), partial(read, files), names))
+    return Source(parts, every, list(folders), left_out=left_out)
 
 
 def _table(settings: Settings, path: Path) -> Source:
