@@ -241,7 +241,7 @@ def test_steps_stay_in_the_ellipsoid_of_unequal_noise(both, digits, poisoned):
         assert np.array_equal(world.labels, poisoned.labels)
     step, left = attackers.worst_rows(
         poisoned, sigma, inputs[0], 0.5, 0, 2.0, both,
-        (torch.randn((2, 271, 64)), torch.randn((2, 64))),
+        (torch.randn((2, len(sigma), 64)), torch.randn((2, 64))),
     )  # fmt: skip
     steps = (step.inputs - poisoned.inputs).reshape(len(sigma), -1)
     length = np.sum(np.sum(steps**2, axis=1) / sigma**2) + left**2
@@ -256,7 +256,7 @@ def test_triggers_are_on_so_many_rows_of_one_class_and_of_their_norm(digits, poi
     sets, moved = attacker.worst_trigger(*known, 13)
     np.testing.assert_allclose(np.linalg.norm((moved - inputs).reshape(2, -1), axis=1), norms, 1e-4)
     for world, norm in zip(sets, norms, strict=True):
-        steps = np.linalg.norm((world.inputs - poisoned.inputs).reshape(271, -1), axis=1)
+        steps = np.linalg.norm((world.inputs - poisoned.inputs).reshape(len(world.labels), -1), axis=1)
         touched = np.flatnonzero(steps > 0)
         assert len(touched) == 13
         assert len(set(poisoned.labels[touched])) == 1

@@ -100,7 +100,7 @@ def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, l
 
 def test_more_rows_than_are_left_to_train_on_are_refused(poisoned):
     entry = SEARCHES["bagging"][0] | {"n_drawn": [6, 200]}
-    with pytest.raises(io.DataError, match=r"n_drawn 200; allowed: at most the 18. training"):
+    with pytest.raises(io.DataError, match=r"n_drawn 200; allowed: at most the 178 training"):
         search.search_pairs(poisoned, search.Attack(0.3, 4), CLASS_MEAN, 2, entry, CPU)
 
 
