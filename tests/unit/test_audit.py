@@ -256,7 +256,9 @@ def test_triggers_are_on_so_many_rows_of_one_class_and_of_their_norm(digits, poi
     sets, moved = attacker.worst_trigger(*known, 13)
     np.testing.assert_allclose(np.linalg.norm((moved - inputs).reshape(2, -1), axis=1), norms, 1e-4)
     for world, norm in zip(sets, norms, strict=True):
-        steps = np.linalg.norm((world.inputs - poisoned.inputs).reshape(len(world.labels), -1), axis=1)
+        steps = np.linalg.norm(
+            (world.inputs - poisoned.inputs).reshape(len(world.labels), -1), axis=1
+        )
         touched = np.flatnonzero(steps > 0)
         assert len(touched) == 13
         assert len(set(poisoned.labels[touched])) == 1

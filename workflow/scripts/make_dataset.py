@@ -1,5 +1,6 @@
-"""Read one dataset and write it as arrays."""
+"""Read one dataset, say what it holds and write it as arrays."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ def main(smk: Any) -> None:
     """Make ``data.npz``."""
     with job_log(smk.log[0]) as log:
         data = datasets.load(smk.params.settings["dataset"], Path(smk.resources.path))
-        log.info("%d training and %d test inputs", len(data.train_labels), len(data.test_labels))
+        line = f"{smk.wildcards.dataset}: {datasets.describe(data)}"
+        log.info("%s", line)
+        print(line, file=sys.stderr)
         origin = io.provenance(smk.params.settings, smk.params.code, {})
         io.write_arrays(smk.output.data, data, origin)
 

@@ -121,13 +121,14 @@ def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:
         if not low < high:
             key = f"{path}.ranges" if column is None else f"{path}.ranges.{column}"
             yield f"{key}: [{low}, {high}]; allowed: low below high"
-    column = entry.get("label_column")
-    if column is not None and isinstance(column, str) != entry["header"]:
-        allowed = "the column's name" if entry["header"] else "its number from 0"
-        yield (
-            f"{path}.label_column: {column!r}; allowed with header {str(entry['header']).lower()}: "
-            f"{allowed}"
-        )
+    for key in ("label_column", "id_column"):
+        column = entry.get(key)
+        if "header" in entry and column is not None and isinstance(column, str) != entry["header"]:
+            allowed = "the column's name" if entry["header"] else "its number from 0"
+            header = str(entry["header"]).lower()
+            yield f"{path}.{key}: {column!r}; allowed with header {header}: {allowed}"
+    if "label_column" in entry and entry["label_column"] == entry.get("id_column"):
+        yield f"{path}.id_column: {entry['id_column']!r} is label_column, too; allowed: another"
     classes = [str(name) for name in entry.get("classes", [])]
     if repeated := sorted({name for name in classes if classes.count(name) > 1}):
         yield f"{path}.classes: {repeated[0]} is named more than once"

@@ -20,6 +20,8 @@ from certbd.selection import SIDES, Rows
 from certbd.sources import PUBLISHED_FOLDERS, Part, Settings, Source
 
 CIFAR10_PER_CLASS = (5000, 1000)
+MOST_SHOWN = 12
+"""Classes that a line lists."""
 
 
 class Outline(NamedTuple):
@@ -118,6 +120,30 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
         for part, rows in ((training, training_rows), (test, test_rows))
     )
     return DataSplits(inputs, labels, test_inputs, test_labels, np.array(source.classes))
+
+
+def describe(data: DataSplits) -> str:
+    """Say in a line what was read: classes with their labels and inputs, and the inputs' form."""
+    sides = [np.bincount(x, minlength=len(data.class_names)) for x in (data[1], data[3])]
+    classes = [
+        f"{name!r} (label {label}: {training} training and {test} test inputs)"
+        for label, (name, training, test) in enumerate(
+            zip(data.class_names.tolist(), *sides, strict=True)
+        )
+    ]
+    if len(classes) > MOST_SHOWN:
+        classes[MOST_SHOWN - 1 :] = [f"... and {len(classes) - MOST_SHOWN + 1} more"]
+    shape = data.train_inputs.shape[1:]
+    form = f"{shape[0]} features"
+    if len(shape) == len(("channels", "height", "width")):
+        mode = {1: "grey", 3: "RGB"}.get(shape[0], f"{shape[0]} channels")
+        form = f"images of {shape[1]} x {shape[2]} pixels, {mode}"
+    untested = [name for name, n in zip(data.class_names.tolist(), sides[1], strict=True) if not n]
+    said = f"; no test input of class {', '.join(map(repr, untested))}" if untested else ""
+    return (
+        f"{len(data.train_labels)} training and {len(data.test_labels)} test inputs, {form}; "
+        f"{len(data.class_names)} classes: {', '.join(classes)}{said}"
+    )
 
 
 def checksum(files: Sequence[Path], path: Path) -> str:

@@ -13,7 +13,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import digits, images, tables
+from certbd import digits, images, labels, tables
 from certbd.io import DataError
 
 CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -220,29 +220,38 @@ def _table(settings: Settings, path: Path) -> Source:
     if path.is_dir():
         files = [_table_file(path, split) for split in ("train", "test")]
     column, header, ranges = settings["label_column"], settings["header"], settings.get("ranges")
-    columns = tables.feature_columns(files[0], column, header)
+    id_column = settings.get("id_column")
+    columns = tables.feature_columns(files[0], column, header, id_column)
 
     @cache
     def read(file: Path) -> Inputs:
-        return tables.read_inputs(file, columns, column, header, ranges)
+        return tables.read_inputs(file, columns, [column, id_column], header, ranges)
 
     values = [
         (tables.read_labels(file, column, header), f"{file}: column {column}") for file in files
     ]
-    labels, classes = _label_names(values, settings)
+    labels_of, classes = _label_names(values, settings)
     parts = [
-        Part(file, labels_of, partial(_rows_of, read, file))
-        for file, labels_of in zip(files, labels, strict=True)
+        Part(
+            file,
+            named,
+            partial(_rows_of, read, file),
+            None if id_column is None else tables.read_ids(file, id_column, header),
+        )
+        for file, named in zip(files, labels_of, strict=True)
     ]
     return Source(parts, files, classes, False)
 
 
 def _table_file(folder: Path, split: str) -> Path:
-    found = [folder / f"{split}{suffix}" for suffix in tables.SUFFIXES]
-    found = [file for file in found if file.exists()]
+    names = {f"{split}{suffix}" for suffix in tables.SUFFIXES}
+    found = [file for file in sorted(folder.iterdir()) if file.name.lower() in names]
     if len(found) != 1:
-        allowed = " or ".join(f"{split}{suffix}" for suffix in tables.SUFFIXES)
-        raise DataError(f"{folder}: {len(found)} files of {allowed}; allowed: one")
+        allowed = ", ".join(tables.SUFFIXES)
+        raise DataError(
+            f"{folder}: {len(found)} tables called {split}; allowed: one, its name {split} with "
+            f"one of {allowed}"
+        )
     return _require(found[0], "table")
 
 
@@ -256,8 +265,8 @@ def _npz(settings: Settings, path: Path) -> Source:
             f"{path}: no array {missing[0]}, but {sorted(shapes)}; allowed: inputs and labels, or "
             "train_inputs, train_labels, test_inputs and test_labels"
         )
-    inputs, labels = wanted[::2], wanted[1::2]
-    for name, label in zip(inputs, labels, strict=True):
+    inputs, label_arrays = wanted[::2], wanted[1::2]
+    for name, label in zip(inputs, label_arrays, strict=True):
         shape = shapes[name]
         if len(shape) not in (2, 4) or 0 in shape[1:] or shapes[label] != shape[:1]:
             raise DataError(
@@ -270,13 +279,21 @@ def _npz(settings: Settings, path: Path) -> Source:
         where = f"{path}: array {name}"
         return tables.scale_array(tables.read_array(path, name), settings.get("ranges"), where)
 
-    values = [(tables.read_array(path, name), f"{path}: array {name}") for name in labels]
-    named, classes = _label_names(values, settings)
+    values = [(tables.read_array(path, name), f"{path}: array {name}") for name in label_arrays]
+    labels_of, classes = _label_names(values, settings)
+    names_of: list[list[str] | None] = [None for _ in inputs]
+    if "id_column" in settings:
+        names_of = [_npz_names(path, f"{prefix}{settings['id_column']}") for prefix in prefixes]
     parts = [
-        Part(path / name, labels_of, partial(_rows_of, read, name))
-        for name, labels_of in zip(inputs, named, strict=True)
+        Part(path / name, named, partial(_rows_of, read, name), names)
+        for name, named, names in zip(inputs, labels_of, names_of, strict=True)
     ]
     return Source(parts, [path], classes, len(shapes[inputs[0]]) == 4)
+
+
+def _npz_names(path: Path, name: str) -> list[str]:
+    """Read the identifiers of one part."""
+    return tables.identifiers(tables.read_array(path, name), f"{path}: array {name}")
 
 
 def _rows_of(read: Callable[[Any], Inputs], key: Any, rows: Rows) -> Inputs:
@@ -288,11 +305,11 @@ def _label_names(
 ) -> tuple[list[NDArray[np.str_]], list[str]]:
     """Name the class of each row of each part, and the classes: those of the training rows."""
     classes = class_names(settings["classes"]) if "classes" in settings else None
-    labels = []
+    names = []
     for values_of, where in values:
-        labels.append(tables.label_names(values_of, where, classes))
-        classes = tables.sorted_classes(labels[0]) if classes is None else classes
-    return labels, classes or []
+        names.append(labels.label_names(values_of, where, classes))
+        classes = labels.sorted_classes(names[0]) if classes is None else classes
+    return names, classes or []
 
 
 KINDS: Mapping[str, Callable[[Settings, Path], Source]] = {

@@ -5,8 +5,8 @@ counted from 0, a CSV file's header apart.
 """
 
 import math
+import re
 import tokenize
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,39 +19,52 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from certbd import csv_files
 from certbd.io import DataError, check_room
+from certbd.logs import LOGGER
 
-SUFFIXES = (".csv", ".parquet")
+SUFFIXES = (".csv", ".data", ".tsv", ".csv.gz", ".data.gz", ".tsv.gz", ".parquet")
+UNREADABLE = (OSError, ValueError, pd.errors.ParserWarning, pa.ArrowException)
 NO_NPZ = (zipfile.BadZipFile, NotImplementedError, RuntimeError, tokenize.TokenError)
 """What reading a damaged npz file raises, or one that is compressed or encrypted in another way."""
 Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
 
 
-def feature_columns(path: Path, label_column: str | int, header: bool) -> list[str | int]:
-    """Return the columns beside the label column, without reading more than the first row.
+def feature_columns(
+    path: Path, label_column: str | int, header: bool, id_column: str | int | None = None
+) -> list[str | int]:
+    """Return the columns beside those of labels and identifiers, without reading any row.
+
+    The index of a pandas data frame is no feature: it is left out, and the log says so.
 
     Raises
     ------
     DataError
-        If the file is no table, has no label column or none beside it, or two of one name.
+        If the file is no table, lacks one of these columns or any other, has a column without a
+        name or two of one name.
     """
-    if path.suffix not in SUFFIXES:
+    if not is_table(path):
         raise DataError(f"{path}: not a table by its name; allowed: {', '.join(SUFFIXES)}")
-    found = list(_read(path, header, n_rows=1))
-    if label_column not in found:
-        raise DataError(
-            f"{path}: no column {label_column!r} (the key label_column); it has {_some(found)}"
-        )
-    features = [column for column in found if column != label_column]
-    if not features or len(set(found)) < len(found):
-        raise DataError(
-            f"{path}: columns {_some(found)}; allowed: one of each name, and one beside the label"
-        )
+    found, index = _column_names(path, header)
+    for key, column in (("label_column", label_column), ("id_column", id_column)):
+        if column is not None and column not in found:
+            raise DataError(f"{path}: no column {column!r} (the key {key}); it has {_some(found)}")
+    left = [column for column in found if column not in (label_column, id_column)]
+    features = [column for column in left if column not in index]
+    if len(features) < len(left):
+        LOGGER.info("%s: the index of the data frame is not read: %s", path, _some(index))
+    if not features:
+        raise DataError(f"{path}: columns {_some(found)}; allowed: one beside the label")
     return features
 
 
+def is_table(path: Path) -> bool:
+    """Return whether a file is a table by its name."""
+    return _is_parquet(path) or csv_files.separator(path) is not None
+
+
 def read_labels(path: Path, label_column: str | int, header: bool) -> pd.Series:
-    """Read nothing but the label column.
+    """Read nothing but the label column; in a CSV file as text.
 
     Raises
     ------
@@ -59,17 +72,44 @@ def read_labels(path: Path, label_column: str | int, header: bool) -> pd.Series:
         As `feature_columns`.
     """
     feature_columns(path, label_column, header)
-    return _read(path, header, [label_column])[label_column]
+    return _read(path, header, label_column)[label_column]
+
+
+def read_ids(path: Path, id_column: str | int, header: bool) -> list[str]:
+    """Read the identifiers of rows, as text.
+
+    Raises
+    ------
+    DataError
+        If one is missing or there twice.
+    """
+    ids = _read(path, header, id_column)[id_column]
+    return identifiers(ids, f"{path}: column {id_column}")
+
+
+def identifiers(values: Any, where: str) -> list[str]:
+    """Return identifiers as text; raise DataError where one is missing or there twice."""
+    ids = pd.Series(values)
+    names = ids.astype(str).str.strip()
+    if len(missing := np.flatnonzero(ids.isna() | (names == ""))):
+        raise DataError(f"{where}, row {missing[0]}: no identifier; allowed: one in each row")
+    if len(twice := np.flatnonzero(names.duplicated())):
+        first = int((names == names[twice[0]]).argmax())
+        raise DataError(
+            f"{where}, row {twice[0]}: {names[twice[0]]!r} is in row {first}, too; allowed: one "
+            "row for each identifier"
+        )
+    return names.to_list()
 
 
 def read_inputs(
     path: Path,
     columns: Sequence[str | int],
-    label_column: str | int,
+    apart: Sequence[str | int | None],
     header: bool,
     ranges: Ranges,
 ) -> NDArray[np.float32]:
-    """Read all columns but the label, each scaled by its range.
+    """Read all columns but those of labels and identifiers, each scaled by its range.
 
     Parameters
     ----------
@@ -77,6 +117,8 @@ def read_inputs(
         CSV or Parquet file.
     columns : sequence
         The training table's `feature_columns`, which give the order.
+    apart : sequence
+        The columns that are no features; None counts for nothing.
     ranges : pair, mapping or None
         Lowest and highest value of every column, or of the columns named, which become 0 and 1;
         other columns must lie in [0, 1].
@@ -92,10 +134,11 @@ def read_inputs(
         If the file is no table, has other columns, or holds text, NaN or a number outside its
         range.
     """
-    table = _read(path, header)
-    if set(table.columns) != {*columns, label_column}:
+    found, frame_index = _column_names(path, header)
+    if set(found) - set(frame_index) - set(apart) != set(columns):
         wanted = f"those of the training table, {_some(columns)} with the label"
-        raise DataError(f"{path}: columns {_some(table.columns)}; allowed: {wanted}")
+        raise DataError(f"{path}: columns {_some(found)}; allowed: {wanted}")
+    table = _read(path, header)
     by_name = ranges if isinstance(ranges, Mapping) else {str(name): ranges for name in columns}
     if unknown := sorted(set(by_name) - set(map(str, columns))):
         raise DataError(f"{path}: no column {unknown[0]!r} (the key ranges) in {_some(columns)}")
@@ -106,94 +149,45 @@ def read_inputs(
     return inputs
 
 
-def label_names(values: Any, where: str, classes: Sequence[str] | None) -> NDArray[np.str_]:
-    """Name the class of each row.
-
-    Parameters
-    ----------
-    values : Series or array
-        Whole numbers or text, shape (n,).
-    where : str
-        What the values are, for messages.
-    classes : sequence of str or None
-        The names that are allowed; None to allow either whole numbers or text, not both.
-
-    Raises
-    ------
-    DataError
-        If a label is missing, no whole number and no text, or not allowed.
-    """
-    values = pd.Series(values)
+def _read(path: Path, header: bool, text: str | int | None = None) -> pd.DataFrame:
+    """Read a table; or the column `text` alone, in a CSV file exactly as it stands there."""
     try:
-        codes, found = pd.factorize(values)
-    except TypeError as error:
-        raise DataError(f"{where}: {error}; allowed: whole numbers or text") from error
-    names = [_label_name(value) for value in found]
-    if classes is None:
-        whole = {name for name in names if name is not None and _is_whole(name)}
-        known = whole or set(names) - {None}
-        allowed = "a whole number" if whole else "a whole number or text"
-    else:
-        known = set(classes)
-        allowed = f"one of {', '.join(classes)} (the key classes)"
-    fine = np.array([*(name in known for name in names), False])  # -1, the last, is a missing label
-    wrong = np.flatnonzero(~fine[codes])
-    if len(wrong):
-        row = int(wrong[0])
-        raise DataError(f"{where}, row {row}: label {values.iloc[row]}; allowed: {allowed}")
-    return np.array(names, np.str_)[codes] if names else np.array([], np.str_)
-
-
-def _label_name(value: Any) -> str | None:
-    if isinstance(value, str | bool | np.bool_):
-        return str(value) or None
-    if isinstance(value, int | float | np.integer | np.floating) and value % 1 == 0:
-        return str(int(value))
-    return None
-
-
-def sorted_classes(labels: NDArray[np.str_]) -> list[str]:
-    """Return the classes found: whole numbers by value, text by letter."""
-    found = sorted(set(labels.tolist()))
-    return sorted(found, key=int) if all(map(_is_whole, found)) else found
-
-
-def _is_whole(name: str) -> bool:
-    return name.removeprefix("-").isdecimal()
-
-
-def _read(
-    path: Path,
-    header: bool,
-    columns: list[str | int] | None = None,
-    n_rows: int | None = None,
-) -> pd.DataFrame:
-    """Read a table; all columns and rows unless told otherwise."""
-    try:
-        if path.suffix == ".parquet":
-            if not header:
-                raise DataError("header: false is for CSV files; a Parquet file names its columns")
-            return _read_parquet(path, columns, n_rows)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
-            return pd.read_csv(
-                path,
-                header=0 if header else None,
-                usecols=columns,
-                nrows=n_rows,
-                index_col=False,
-                low_memory=False,
-            )
-    except (OSError, ValueError, pd.errors.ParserWarning, pa.ArrowException) as error:
+        if _is_parquet(path):
+            return _read_parquet(path, None if text is None else [text])
+        return csv_files.read_csv(path, header, text)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except UNREADABLE as error:
         raise DataError(f"{path}: not a readable table: {error}") from error
 
 
-def _read_parquet(path: Path, columns: Any, n_rows: int | None) -> pd.DataFrame:
+def _column_names(path: Path, header: bool) -> tuple[list[str | int], list[str]]:
+    """Return the columns of a table, and those of them that are the index of a data frame."""
+    try:
+        if not _is_parquet(path):
+            names, index = csv_files.column_names(path, header), []
+        elif header:
+            schema = pq.read_schema(path)
+            stored = (schema.pandas_metadata or {}).get("index_columns", [])
+            names, index = list(schema.names), [name for name in stored if isinstance(name, str)]
+        else:
+            raise DataError("header: false is for CSV files; a Parquet file names its columns")
+        csv_files.check_names([name for name in names if name not in index])
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except UNREADABLE as error:
+        raise DataError(f"{path}: not a readable table: {error}") from error
+    return names, index
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _read_parquet(path: Path, columns: Sequence[str | int] | None) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
         cells = file.metadata.num_rows * file.metadata.num_columns
         check_room(path, 8 * cells, path.stat().st_size)
-        if n_rows is not None:
-            return file.schema_arrow.empty_table().to_pandas(ignore_metadata=True)
         return file.read(columns=columns).to_pandas(ignore_metadata=True)
 
 
@@ -221,9 +215,11 @@ def _scaled(
     if len(wrong):
         row = int(wrong[0][0])
         value = shown.iloc[row] if isinstance(shown, pd.Series) else shown[tuple(wrong[0])]
+        comma = isinstance(value, str) and re.fullmatch(r"-?\d*,\d+", value.strip())
         source = "the key ranges" if given else "or constants under the key ranges"
         raise DataError(
             f"{where} {row}: {value}; allowed: a number from {low} to {high} ({source})"
+            + (", written with a point" if comma else "")
         )
     return (numbers - low) / (high - low)
 
