@@ -150,6 +150,19 @@ def test_features_that_do_not_fit_are_refused():
         features.apply(MAPS["dct"] | {"size": 9}, np.zeros((2, 1, 8, 8), np.float32))
 
 
+@pytest.mark.parametrize("filters", [1, 32])
+@pytest.mark.parametrize("sphere", [{}, {"sphere": 1.0}])
+@pytest.mark.parametrize("side", [1, 8])
+def test_filters_of_one_value_are_refused(filters, sphere, side):
+    """Less its mean it is 0, and 0/0 gave features that are no numbers."""
+    entry = {"kind": "random_conv", "filters": filters, "width": 1, "pool": 1, "seed": 0} | sphere
+    with pytest.raises(io.DataError, match=r"random_conv: width 1 of .* 1 channel; allowed: .* 2"):
+        features.apply(entry, np.ones((2, 1, side, side), np.float32))
+    for width, channels in ((2, 1), (3, 1), (1, 2), (1, 3)):
+        mapped = features.apply(entry | {"width": width}, np.ones((2, channels, side, side), "f4"))
+        assert np.isfinite(mapped).all()
+
+
 def test_the_cosine_transform_is_scipys(digits):
     from scipy.fft import dctn
 

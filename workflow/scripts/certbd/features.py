@@ -121,6 +121,11 @@ def _matrices(entry: Entry, shape: tuple[int, ...]) -> list[Tensor]:
         return [_tensor(_cosines(entry["size"], side) / SLACK) for side in shape[1:]]
     if entry["pool"] > min(shape[1:]):
         raise DataError(f"features of kind random_conv: pool {entry['pool']} of inputs {shape}")
+    if entry["width"] == shape[0] == 1:
+        raise DataError(
+            "features of kind random_conv: width 1 of images with 1 channel; allowed: width 2 or "
+            "more, because nothing is left of a filter of one value less its mean"
+        )
     generator = rng.generator(entry["seed"], rng.Purpose.FEATURES)
     kernels = generator.standard_normal((entry["filters"], shape[0], *[entry["width"]] * 2))
     kernels -= kernels.mean((1, 2, 3), keepdims=True)
