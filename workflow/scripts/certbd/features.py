@@ -18,6 +18,7 @@ from torch.nn.functional import normalize, pad
 
 from certbd import models, rng
 from certbd.io import DataError
+from certbd.networks import allow_tf32
 
 ROWS = 2000
 """Inputs whose features are computed together."""
@@ -77,6 +78,7 @@ def mapping(entry: Entry, shape: tuple[int, ...], device: torch.device) -> Map:
     DataError
         If inputs of this shape do not fit the map, or the weights of an encoder cannot be read.
     """
+    allow_tf32(False)
     if entry["kind"] == "encoder":
         return _encoder(entry, shape, device)
     matrices = [matrix.to(device) for matrix in _matrices(entry, shape)]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from certbd.domains import Replacement, numbers_of, shifts
 from certbd.logs import progress_bar
 from certbd.models import LinearClassifier
-from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, logits, saved_bytes
+from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, allow_tf32, logits, saved_bytes
 from certbd.schemas import ABSTAIN
 
 NOISY_BYTES = 2**28
@@ -55,6 +55,7 @@ def vote(
     scores : array (models, n, classes) or None
         Softmax of the logits; 0 where a model has diverged.
     """
+    allow_tf32(False)
     device = next(iter(ensemble.values())).device
     clean = torch.from_numpy(inputs).to(device)
     replacement = noise if isinstance(noise, Replacement) else None
