@@ -1,8 +1,11 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from certbd import attacks, rng
-from certbd.io import DataError
+from certbd.coverage import guarantee_of, largest_norm
+from certbd.io import DataError, TriggeredInputs
 
 KINDS = ("one_pixel", "four_pixel", "blending")
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224), (2, 5, 9)]
@@ -20,6 +23,49 @@ def test_a_trigger_has_its_norm(kind, shape):
     assert np.linalg.norm(trigger) == pytest.approx(0.7, rel=1e-6)
     pixels = {"one_pixel": 1, "four_pixel": 4, "blending": shape[1] * shape[2]}[kind]
     assert np.count_nonzero(trigger.any(axis=0)) == pixels
+
+
+def square_length(clean, moved):
+    """The squared length of a step, in exact arithmetic."""
+    pairs = zip(clean.ravel().tolist(), moved.ravel().tolist(), strict=True)
+    return sum((Fraction(b) - Fraction(a)) ** 2 for a, b in pairs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("norm", [0.01, 0.1, 0.3, 0.5, 0.7, 1.0])
+def test_the_largest_norm_is_that_of_the_longest_trigger_found(digits, kind, norm):
+    attack = {"kind": kind, "rate": 0.05, "target": 0}
+    trigger = make(kind, norm, (1, 8, 8))
+    poisoned = attacks.poison(
+        digits.train_inputs, digits.train_labels, attack, trigger, np.random.default_rng(0)
+    )
+    moved = attacks.add_trigger(digits.test_inputs, trigger, kind)
+    triggered = TriggeredInputs(moved, digits.test_labels)
+    rows, whole = poisoned.indices, largest_norm(norm, digits, poisoned, triggered)
+    pairs = [*zip(digits.train_inputs[rows], poisoned.inputs[rows], strict=True)]
+    training = max(square_length(*pair) for pair in pairs)
+    test = max(square_length(*pair) for pair in zip(digits.test_inputs, moved, strict=True))
+    assert Fraction(whole) ** 2 >= max(training, test)
+    assert norm <= largest_norm(norm, digits, poisoned) <= whole < norm * (1 + 1e-5)
+    assert Fraction(largest_norm(norm, digits, poisoned)) ** 2 >= training
+
+
+def test_longer_triggers_than_their_norm_are_covered_at_their_length_alone(digits):
+    """Blending's 0.01 is longer by some 5e-7 of it on some inputs, its sums being float32."""
+    norm, attack = 0.01, {"kind": "blending", "rate": 0.05, "target": 0}
+    trigger = make("blending", norm, (1, 8, 8))
+    poisoned = attacks.poison(
+        digits.train_inputs, digits.train_labels, attack, trigger, np.random.default_rng(0)
+    )
+    found = largest_norm(norm, digits, poisoned)
+    assert found > norm * (1 + 1e-8)
+    longest = max(
+        square_length(a, b) for a, b in zip(digits.train_inputs, poisoned.inputs, strict=True)
+    )
+    assert longest > Fraction(norm) ** 2
+    labels, learner = poisoned.labels, {"kind": "ridge", "features": None}
+    guarantee = guarantee_of("rab", None, learner, labels, 2, np.ones(len(labels)), (1, found))
+    assert guarantee.attack_norm == found
 
 
 def test_published_positions():
