@@ -1,10 +1,15 @@
+from collections import defaultdict
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from certbd import attacks, rng
-from certbd.coverage import guarantee_of, largest_norm
+import certify_votes
+import search_noise
+from certbd import attacks, io, rng
+from certbd.axes import Certification
+from certbd.guarantees import largest_norm
 from certbd.io import DataError, TriggeredInputs
 
 KINDS = ("one_pixel", "four_pixel", "blending")
@@ -50,22 +55,51 @@ def test_the_largest_norm_is_that_of_the_longest_trigger_found(digits, kind, nor
     assert Fraction(largest_norm(norm, digits, poisoned)) ** 2 >= training
 
 
-def test_longer_triggers_than_their_norm_are_covered_at_their_length_alone(digits):
-    """Blending's 0.01 is longer by some 5e-7 of it on some inputs, its sums being float32."""
+class StoppedError(Exception):
+    """Raised with what a stage asks for."""
+
+
+def stop(*arguments):
+    raise StoppedError(*arguments)
+
+
+@pytest.mark.parametrize("stage", ["certify", "search"])
+def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatch, tmp_path):
+    """Blending's 0.01 is longer by 2e-6 of it on some inputs, its sums being float32."""
     norm, attack = 0.01, {"kind": "blending", "rate": 0.05, "target": 0}
     trigger = make("blending", norm, (1, 8, 8))
     poisoned = attacks.poison(
         digits.train_inputs, digits.train_labels, attack, trigger, np.random.default_rng(0)
     )
-    found = largest_norm(norm, digits, poisoned)
-    assert found > norm * (1 + 1e-8)
-    longest = max(
-        square_length(a, b) for a, b in zip(digits.train_inputs, poisoned.inputs, strict=True)
+    moved = attacks.add_trigger(digits.test_inputs, trigger, "blending")
+    arrays = {
+        io.DataSplits: digits,
+        io.PoisonedSet: poisoned,
+        io.TriggeredInputs: io.TriggeredInputs(moved, digits.test_labels),
+    }
+    monkeypatch.setattr(io, "read_arrays", lambda _path, kind, _identity: arrays[kind])
+    monkeypatch.setattr(certify_votes, "count_votes", lambda *_: ({}, None))
+    monkeypatch.setattr(certify_votes, "guarantee_of", lambda *given: stop(*given[-1]))
+    monkeypatch.setattr(search_noise.search, "search_pairs", lambda *given: stop(*given[1][::-1]))
+    settings = {
+        "defense": "bagging", "noise": {"n_drawn": 2, "test": 0.5}, "attack_norm": norm,
+        "certification": Certification(10, "majority", 0.1, "per_input")._asdict(),
+        "learner": {"kind": "nearest_class_mean"}, "search": {},
+    }  # fmt: skip
+    smk = SimpleNamespace(
+        log=[str(tmp_path / "log")],
+        params=SimpleNamespace(settings=settings, inputs=defaultdict(str)),
+        input=SimpleNamespace(data="", poisoned="", triggered="", votes=[]),
+        resources=SimpleNamespace(device="cpu", pretrained=""),
     )
-    assert longest > Fraction(norm) ** 2
-    labels, learner = poisoned.labels, {"kind": "ridge", "features": None}
-    guarantee = guarantee_of("rab", None, learner, labels, 2, np.ones(len(labels)), (1, found))
-    assert guarantee.attack_norm == found
+    with pytest.raises(StoppedError) as asked:
+        {"certify": certify_votes, "search": search_noise}[stage].main(smk)
+    count, found = asked.value.args
+    assert count == len(poisoned.indices)
+    expected = largest_norm(
+        norm, digits, poisoned, arrays[io.TriggeredInputs] if stage == "certify" else None
+    )
+    assert found == expected > norm * (1 + 1e-8)
 
 
 def test_published_positions():

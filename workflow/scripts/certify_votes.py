@@ -4,8 +4,8 @@ from typing import Any
 
 from certbd import certify, io, rng, schemas
 from certbd.axes import ROWS, SCORE_BOUNDS, Certification
-from certbd.coverage import guarantee_of, largest_norm
-from certbd.guarantees import DiscreteNoise, Guarantee
+from certbd.coverage import guarantee_of
+from certbd.guarantees import DiscreteNoise, Guarantee, largest_norm
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 from certbd.tally import count_votes

@@ -3,7 +3,7 @@
 from typing import Any
 
 from certbd import ensembles, io, models, schemas, search
-from certbd.coverage import largest_norm
+from certbd.guarantees import largest_norm
 from certbd.logs import job_log
 
 
