@@ -138,6 +138,7 @@ def train_in_a_loop(
 ) -> dict[str, Tensor]:
     """Train one model after the other with PyTorch's own layers and optimiser."""
     states = []
+    torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, which the published loop keeps
     for index in indices:
         module = models.build(setting.learner, setting.shape, 2)
         initial = models.initial_state(module, rng.generator(0, rng.Purpose.WEIGHTS, index))

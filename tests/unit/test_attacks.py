@@ -1,8 +1,16 @@
+from collections import defaultdict
+from fractions import Fraction
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from certbd import attacks, rng
-from certbd.io import DataError
+import certify_votes
+import search_noise
+from certbd import attacks, io, rng
+from certbd.axes import Certification
+from certbd.guarantees import largest_norm
+from certbd.io import DataError, TriggeredInputs
 
 KINDS = ("one_pixel", "four_pixel", "blending")
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224), (2, 5, 9)]
@@ -20,6 +28,78 @@ def test_a_trigger_has_its_norm(kind, shape):
     assert np.linalg.norm(trigger) == pytest.approx(0.7, rel=1e-6)
     pixels = {"one_pixel": 1, "four_pixel": 4, "blending": shape[1] * shape[2]}[kind]
     assert np.count_nonzero(trigger.any(axis=0)) == pixels
+
+
+def square_length(clean, moved):
+    """The squared length of a step, in exact arithmetic."""
+    pairs = zip(clean.ravel().tolist(), moved.ravel().tolist(), strict=True)
+    return sum((Fraction(b) - Fraction(a)) ** 2 for a, b in pairs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("norm", [0.01, 0.1, 0.3, 0.5, 0.7, 1.0])
+def test_the_largest_norm_is_that_of_the_longest_trigger_found(digits, kind, norm):
+    attack = {"kind": kind, "rate": 0.05, "target": 0}
+    trigger = make(kind, norm, (1, 8, 8))
+    poisoned = attacks.poison(
+        digits.train_inputs, digits.train_labels, attack, trigger, np.random.default_rng(0)
+    )
+    moved = attacks.add_trigger(digits.test_inputs, trigger, kind)
+    triggered = TriggeredInputs(moved, digits.test_labels)
+    rows, whole = poisoned.indices, largest_norm(norm, digits, poisoned, triggered)
+    pairs = [*zip(digits.train_inputs[rows], poisoned.inputs[rows], strict=True)]
+    training = max(square_length(*pair) for pair in pairs)
+    test = max(square_length(*pair) for pair in zip(digits.test_inputs, moved, strict=True))
+    assert Fraction(whole) ** 2 >= max(training, test)
+    assert norm <= largest_norm(norm, digits, poisoned) <= whole < norm * (1 + 1e-5)
+    assert Fraction(largest_norm(norm, digits, poisoned)) ** 2 >= training
+
+
+class StoppedError(Exception):
+    """Raised with what a stage asks for."""
+
+
+def stop(*arguments):
+    raise StoppedError(*arguments)
+
+
+@pytest.mark.parametrize("stage", ["certify", "search"])
+def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatch, tmp_path):
+    """Blending's 0.01 is longer by 2e-6 of it on some inputs, its sums being float32."""
+    norm, attack = 0.01, {"kind": "blending", "rate": 0.05, "target": 0}
+    trigger = make("blending", norm, (1, 8, 8))
+    poisoned = attacks.poison(
+        digits.train_inputs, digits.train_labels, attack, trigger, np.random.default_rng(0)
+    )
+    moved = attacks.add_trigger(digits.test_inputs, trigger, "blending")
+    arrays = {
+        io.DataSplits: digits,
+        io.PoisonedSet: poisoned,
+        io.TriggeredInputs: io.TriggeredInputs(moved, digits.test_labels),
+    }
+    monkeypatch.setattr(io, "read_arrays", lambda _path, kind, _identity: arrays[kind])
+    monkeypatch.setattr(certify_votes, "count_votes", lambda *_: ({}, None))
+    monkeypatch.setattr(certify_votes, "guarantee_of", lambda *given: stop(*given[-1]))
+    monkeypatch.setattr(search_noise.search, "search_pairs", lambda *given: stop(*given[1][::-1]))
+    settings = {
+        "defense": "bagging", "noise": {"n_drawn": 2, "test": 0.5}, "attack_norm": norm,
+        "certification": Certification(10, "majority", 0.1, "per_input")._asdict(),
+        "learner": {"kind": "nearest_class_mean"}, "search": {},
+    }  # fmt: skip
+    smk = SimpleNamespace(
+        log=[str(tmp_path / "log")],
+        params=SimpleNamespace(settings=settings, inputs=defaultdict(str)),
+        input=SimpleNamespace(data="", poisoned="", triggered="", votes=[]),
+        resources=SimpleNamespace(device="cpu", pretrained=""),
+    )
+    with pytest.raises(StoppedError) as asked:
+        {"certify": certify_votes, "search": search_noise}[stage].main(smk)
+    count, found = asked.value.args
+    assert count == len(poisoned.indices)
+    expected = largest_norm(
+        norm, digits, poisoned, arrays[io.TriggeredInputs] if stage == "certify" else None
+    )
+    assert found == expected > norm * (1 + 1e-8)
 
 
 def test_published_positions():

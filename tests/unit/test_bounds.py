@@ -8,7 +8,7 @@ from scipy import stats
 from certbd import bounds
 
 counts = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
-levels = st.floats(1e-9, 0.9)
+levels = st.floats(1e-9, 0.9) | st.floats(9, 100).map(lambda digits: max(10**-digits, 1e-100))
 
 
 def binomial_tail(k: int, n: int, p: float) -> mpf:
@@ -66,6 +66,48 @@ def test_majority_is_never_above_its_exact_value(count, alpha):
         assert lower > 0.5 - 1e-9
         assert error <= mpf(alpha)
         assert lower >= float(bounds.clopper_pearson_lower(k, n, alpha / 2)) * (1 - 1e-11)
+
+
+@given(counts, levels)
+def test_upper_bounds_are_never_below_their_exact_value(count, alpha):
+    k, n = count
+    upper = float(bounds.clopper_pearson_upper(k, n, alpha))
+    with mp.workdps(50):
+        failures = mpf(float(bounds.clopper_pearson_lower(n - k, n, alpha)))
+        assert mpf(upper) >= 1 - failures
+        assert upper == 1 or mpf(upper) - (1 - failures) < mpf(10) ** -15
+    lower, other = bounds.runner_up(max(k, n - k), min(k, n - k), n, alpha, 3)
+    assert 0 <= other <= 1 - lower <= 1 or (lower, other) == (0, 1)
+
+
+@pytest.mark.parametrize("alpha", [1e-100, 1e-50, 1e-30, 1e-20])
+def test_bounds_of_the_least_levels_are_never_above_their_exact_values(alpha):
+    for n in (1, 57, 100, 1000, 20_000):
+        for k in {1, n // 4, n // 2 + 1, int(0.7 * n), int(0.9 * n), n - 1, n} - {0}:
+            exact = float(bounds.clopper_pearson_lower(k, n, alpha))
+            assert binomial_tail(k, n, exact) <= mpf(alpha)
+            rest = min(n - k, k)
+            lower, other = (float(p) for p in bounds.runner_up(k, rest, n, alpha, 10))
+            assert binomial_tail(k, n, lower) <= mpf(alpha) / 3 or lower == 0
+            assert binomial_tail(n - rest, n, 1 - mpf(other)) <= mpf(alpha) / 3 or other == 1
+
+
+@pytest.mark.parametrize("alpha", [9e-101, 1e-200, 1e-300, 1e-310, 5e-324])
+@pytest.mark.parametrize(
+    ("bound", "first"),
+    [
+        (bounds.clopper_pearson_lower, (70, 100)),
+        (bounds.clopper_pearson_upper, (70, 100)),
+        (bounds.majority_lower, (70, 100)),
+        (bounds.hoeffding_lower, (0.7, 100)),
+        (bounds.kl_lower, (0.7, 100)),
+        (lambda *a: bounds.runner_up(70, 20, 100, a[-1], 3), ()),
+    ],
+)
+def test_levels_at_which_numbers_run_out_are_refused(bound, first, alpha):
+    """At 1e-300, 70 votes of 100 were bounded 2 % too high: by 72 times the level."""
+    with pytest.raises(ValueError, match="alpha must be between 0 and 1, from 1e-100 on, not"):
+        bound(*first, alpha)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.001, 1e-9])

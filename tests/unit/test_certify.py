@@ -175,13 +175,18 @@ def test_summary_without_attack_leaves_attack_columns_empty():
     assert row["clean_accuracy"] == 0.75
 
 
-def test_curves_count_right_predictions_with_at_least_the_radius():
+def test_curves_count_right_predictions_with_a_radius_above_the_norm():
+    """Norms are covered strictly below the radius: at the radius itself an input no longer counts.
+
+    (Until then curves took a radius of R or more, and so counted radius 0, of which nothing is
+    covered, at 0.)
+    """
     grid = {"joint": {"stop": 0.4, "step": 0.1}, "trigger": {"stop": 0.9, "step": 0.3}}
     table = pd.DataFrame(metrics.curves(ROW, certified_table(), grid))
     assert tuple(table) == metrics.CURVES
     trigger = table.query("certificate == 'trigger' and split == 'benign'").set_index("radius")
-    assert trigger["certified_accuracy"].to_dict() == {0: 0.75, 0.3: 0.75, 0.6: 0.5, 0.9: 0.25}
-    assert trigger["certified_rate"].to_dict() == {0: 1, 0.3: 1, 0.6: 0.75, 0.9: 0.25}
+    assert trigger["certified_accuracy"].to_dict() == {0: 0.75, 0.3: 0.5, 0.6: 0.25, 0.9: 0}
+    assert trigger["certified_rate"].to_dict() == {0: 1, 0.3: 0.75, 0.6: 0.5, 0.9: 0}
     paper = table.query("certificate == 'paper' and split == 'triggered'").set_index("radius")
     assert len(paper) == 11
     assert paper.loc[1.25, "certified_accuracy"] == 0
@@ -196,3 +201,27 @@ def test_abstentions_are_certified_at_no_radius_not_even_0():
         "split == 'benign' and certificate == 'trigger'"
     )
     assert benign["certified_rate"].iloc[0] == 0.75
+
+
+@pytest.mark.parametrize("radius", ["trigger", "joint", "paper"])
+def test_predictions_whose_radius_is_0_are_certified_at_no_norm_not_even_0(radius):
+    table = certified_table()
+    table.loc[[0, 4], f"radius_{radius}"] = 0.0
+    grid = {name: {"stop": 0.3, "step": 0.3} for name in ("trigger", "joint")}
+    curves = pd.DataFrame(metrics.curves(ROW | {"target": 1}, table, grid))
+    curves = curves[curves["radius"] == 0].set_index(["certificate", "split"])
+    for name in ("trigger", "joint", "paper"):
+        benign, triggered = curves.loc[(name, "benign")], curves.loc[(name, "triggered")]
+        assert benign["certified_accuracy"] == (0.5 if name == radius else 0.75)
+        assert benign["certified_rate"] == (0.75 if name == radius else 1)
+        assert triggered["certified_accuracy"] == (0.5 if name == radius else 1)
+
+
+@pytest.mark.parametrize("name", ["rows", "l0"])
+def test_numbers_of_changes_count_up_to_themselves_and_minus_1_nowhere(name):
+    table = certified_table().assign(**{f"radius_{name}": [2, 0, -1, 1, 3, 0, -1, 2]})
+    grid = {"rows": {"stop": 4, "step": 1}} if name == "rows" else {}
+    curves = pd.DataFrame(metrics.curves(ROW, table, grid)).query("split == 'benign'")
+    curve = curves[curves["certificate"] == name].set_index("radius")
+    assert curve["certified_rate"].to_dict() == {0: 0.75, 1: 0.5, 2: 0.25, 3: 0, 4: 0}
+    assert curve["certified_accuracy"].to_dict() == {0: 0.5, 1: 0.25, 2: 0.25, 3: 0, 4: 0}

@@ -123,6 +123,8 @@ def test_published_defaults_of_datasets(entry, filled):
             r"attacks.blending.rate: 0 .*above 0",
         ),
         (certify("alpha", 0), r"experiments\[1\].certify.alpha: 0 .*between 0 and 1"),
+        (certify("alpha", 1e-300), r"certify.alpha: 1e-300 .*between 0 and 1, from 1e-50 on"),
+        (certify("alpha", 9e-51), r"certify.alpha: 9e-51 .*between 0 and 1, from 1e-50 on"),
         (certify("alpha", 1), r"experiments\[1\].certify.alpha: 1 .*between 0 and 1"),
         (certify("alpha", float("nan")), r"experiments\[1\].certify.alpha: nan is not a finite"),
         (certify("alpha", "1e-3"), "alpha: '1e-3' is not of type 'number'.*without quotes"),

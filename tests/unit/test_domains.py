@@ -123,6 +123,41 @@ def test_a_learner_is_handed_nothing_but_the_noisy_copy(training, monkeypatch):
         assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+class Exact(torch.nn.Module):
+    """Says class 1 where one feature at least is exactly a value of the domain."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        grid = torch.arange(self.size, device=inputs.device) / (self.size - 1)
+        found = (inputs[..., None] == grid).any(-1).any(-1).float()
+        return torch.stack([0.5 - found, found - 0.5], -1) + 0 * self.weight
+
+
+@pytest.mark.parametrize("size", [2, 3, 17, 256])
+@pytest.mark.parametrize("residue", [5e-4, -5e-4, 9e-4, -9e-4, 1e-6])
+def test_what_a_test_input_is_off_its_domain_does_not_pass_through_the_noise(size, residue):
+    """Else one changed feature shows in every vote, whatever the noise does to it."""
+    exact = np.zeros((2, 50), np.float32)
+    exact[:, ::2] = 1
+    near = exact + np.float32(residue / (size - 1))
+    near[1, 0] = 0  # one change
+    noise, ensemble = Replacement(0.6, size), {"weight": torch.zeros(500, 1)}
+    votes = [vote(Exact(size), ensemble, x, noise, streams(500))[0] for x in (exact, near)]
+    assert (votes[0] == 1).all()
+    assert np.array_equal(*votes)
+
+
+def test_what_a_training_input_is_off_its_domain_does_not_pass_through_the_noise(training):
+    near = training._replace(inputs=training.inputs + np.float32(2e-4))
+    for draw in (Replaced(Replacement(0.9, 3), 0.9, 4), Replaced(Replacement(0.6, 5), 0.9, 4)):
+        given, moved = (draw(part, streams(20), CPU)[0] for part in (training, near))
+        assert torch.equal(given, moved)
+
+
 def test_values_out_of_the_domain_are_named(training):
     inputs = training.inputs.copy()
     inputs[3, 4] = 0.4

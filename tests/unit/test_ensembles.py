@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,7 +8,18 @@ import pytest
 import torch
 from scipy import stats
 
-from certbd import closed_form, draws, ensembles, io, models, networks, rng, seals
+from certbd import (
+    closed_form,
+    draws,
+    ensembles,
+    features,
+    io,
+    models,
+    networks,
+    rng,
+    seals,
+    votes,
+)
 from certbd.draws import Gaussian
 from certbd.networks import logits, saved_bytes
 from certbd.votes import vote
@@ -203,6 +217,60 @@ def test_less_precision_trains_a_similar_model(images, learner):
     assert rounded["output.weight"].dtype == torch.float32
     tf32 = train(images, learner | {"precision": "tf32"}, range(1))
     assert all(torch.equal(exact[name], tf32[name]) for name in exact)  # a CPU has none
+
+
+def tf32_flags():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("learner", [*NETWORKS, CLASS_MEAN, RIDGE], ids=name_of)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "tf32"])
+def test_tf32_is_for_training_that_asks_for_it_alone(images, learner, precision, monkeypatch):
+    """PyTorch allows it for convolutions by default; whoever set it before does not matter."""
+    seen = {"training": set(), "votes": set()}
+
+    def spy(name, function):
+        def seeing(*arguments, **options):
+            seen[name].add(tf32_flags())
+            return function(*arguments, **options)
+
+        return seeing
+
+    monkeypatch.setattr(networks, "_loss", spy("training", networks._loss))
+    monkeypatch.setattr(torch.Tensor, "backward", spy("training", torch.Tensor.backward))
+    monkeypatch.setattr(votes, "logits", spy("votes", votes.logits))
+    monkeypatch.setattr(votes, "_linear_logits", spy("votes", votes._linear_logits))
+    networks.allow_tf32(True)
+    ensemble = train(images, learner | {"precision": precision}, range(1))
+    assert tf32_flags() == (False, False)
+    networks.allow_tf32(True)
+    module = models.build(learner, images.inputs.shape[1:], 2)
+    vote(module, ensemble, images.inputs, 0.5, rng.generators(0, rng.Purpose.TEST_NOISE, range(1)))
+    assert tf32_flags() == (False, False)
+    assert seen["votes"] == {(False, False)}
+    if learner in NETWORKS:
+        assert seen["training"] == {(precision == "tf32",) * 2}
+
+
+def test_devices_and_feature_maps_turn_tf32_off(images):
+    code = "import torch, certbd.networks; print(torch.backends.cudnn.allow_tf32)"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "False\n"
+    entry = {"kind": "random_conv", "filters": 2, "width": 3, "pool": 2, "seed": 0}
+    for use in (
+        lambda: ensembles.pick_device("cpu"),
+        lambda: features.apply(entry, images.inputs),
+        lambda: features.apply({"kind": "dct", "size": 2, "pixel_mean": 0}, images.inputs),
+    ):
+        networks.allow_tf32(True)
+        use()
+        assert tf32_flags() == (False, False)
 
 
 def test_ridge_is_the_least_squares_solution(poisoned):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from scipy.stats import beta
 
+import show_summary
 from certbd import explorer, metrics, report
 
 
@@ -94,6 +95,49 @@ def test_experiments_are_told_apart_by_what_differs():
     assert third["label"] == "bagging, n"
     assert first["clean_accuracy"] == 99.9
     assert first["largest_trigger_radius"] is None
+
+
+@pytest.mark.parametrize(
+    ("norm", "shown", "page"),
+    [
+        (0.5, "0.500", 0.5),
+        (0.0, "0.000", 0.0),
+        (0.1234, "0.124", 0.1234),
+        (0.12300001, "0.124", 0.12300001),
+        (1.0000001, "1.001", 1.0000001),
+        (0.0004, "0.001", 0.0004),
+        (0.29, "0.290", 0.29),
+        (np.nan, "-", None),
+    ],
+)
+def test_norms_are_shown_no_smaller_than_they_are_and_radii_no_larger(norm, shown, page):
+    row = row_of(attack_norm=norm, largest_trigger_radius=norm)
+    summary = summary_of(row).assign(attack_norm=norm, largest_trigger_radius=norm)
+    (experiment,) = report.experiments([row], summary)
+    assert experiment["norm"] == page
+    numbers = show_summary.show(summary).splitlines()[-1].split()[-2:]
+    assert numbers[0] == shown
+    if page is not None:
+        assert experiment["largest_trigger_radius"] <= norm
+        assert float(numbers[1]) <= norm <= float(numbers[1]) + 0.001
+
+
+@pytest.mark.parametrize("value", [0.3, 0.29, 0.1239999999999999, 0.9999999999999999, 1e-9, 0.57])
+def test_numbers_are_never_rounded_up_and_those_of_few_digits_stay(value):
+    rounded = explorer.rounded_down(value, 3)
+    assert rounded <= value < rounded + 0.001
+    assert rounded == value or value not in (0.3, 0.29, 0.57)
+
+
+def test_curves_of_the_page_are_rounded_down():
+    axes = {"dataset": "d", "attack": "a", "defense": "rab", "noise": "n", "learner": "l"}
+    axes |= {"bound": "majority", "split": "benign", "certificate": "trigger", "seed": 0}
+    shares = [1.0, 0.29, 2999999 / 3000000, 0.0]
+    curves = pd.DataFrame(
+        [axes | {"radius": r, "certified_accuracy": s} for r, s in enumerate(shares)]
+    )
+    (line,) = report.lines(curves)
+    assert line["accuracy"] == [1.0, 0.29, 0.99999, 0.0]
 
 
 def test_text_from_data_cannot_become_code():

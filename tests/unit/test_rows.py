@@ -101,6 +101,23 @@ def test_without_test_noise_rows_alone_are_covered():
         assert guarantee._replace(attack_norm=None).columns(claims, zero)["covers_attack"] is None
 
 
+@pytest.mark.parametrize(
+    "guarantee", [BaggedRows(60, 7, 0, 0.1), StatisticRows(60, 0.2, 1, 0, 0.1)]
+)
+@pytest.mark.parametrize("upper", [None, 0.3])
+def test_a_trigger_radius_of_0_says_that_not_even_a_clean_input_is_covered(guarantee, upper):
+    """It is above 0 just where that many rows may be replaced, and covers an attack only there."""
+    p = np.r_[0.0, 0.31, 0.5, np.nextafter(0.5, 1), np.linspace(0.51, 0.9999, 400)]
+    p_upper = 1 - p if upper is None else np.minimum(upper, 1 - p)
+    claims = Claims(np.zeros(len(p), np.int64), p, p_upper)
+    for n_poisoned in (0, 1, 2, 3, 5, 20, 60):
+        columns = guarantee._replace(n_poisoned=n_poisoned).columns(claims, np.full(len(p), 0.4))
+        rows, radius = columns["radius_rows"], columns["radius_trigger"]
+        assert np.array_equal(rows < 0, ~(claims.margin > 0))
+        assert np.array_equal(radius > 0, rows >= n_poisoned)
+        assert not np.any(columns["covers_attack"] & (rows < n_poisoned))
+
+
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
 @pytest.mark.parametrize("kind", ["dct", "random_conv"])
 def test_replaced_rows_move_the_statistic_up_to_its_bound(n_classes, kind):
@@ -163,6 +180,19 @@ def test_features_that_do_not_fit_are_refused():
         features.apply(MAPS["dct"], rows)
     with pytest.raises(io.DataError, match="size 9"):
         features.apply(MAPS["dct"] | {"size": 9}, np.zeros((2, 1, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize("filters", [1, 32])
+@pytest.mark.parametrize("sphere", [{}, {"sphere": 1.0}])
+@pytest.mark.parametrize("side", [1, 8])
+def test_filters_of_one_value_are_refused(filters, sphere, side):
+    """Less its mean it is 0, and 0/0 gave features that are no numbers."""
+    entry = {"kind": "random_conv", "filters": filters, "width": 1, "pool": 1, "seed": 0} | sphere
+    with pytest.raises(io.DataError, match=r"random_conv: width 1 of .* 1 channel; allowed: .* 2"):
+        features.apply(entry, np.ones((2, 1, side, side), np.float32))
+    for width, channels in ((2, 1), (3, 1), (1, 2), (1, 3)):
+        mapped = features.apply(entry | {"width": width}, np.ones((2, channels, side, side), "f4"))
+        assert np.isfinite(mapped).all()
 
 
 def test_the_cosine_transform_is_scipys(digits):

@@ -163,6 +163,21 @@ def test_filters_count_what_the_table_holds(page, finished):
     assert choose(page, 0, action="kept", **everything) == (actions == "kept").sum() > 0
 
 
+def test_inputs_of_which_nothing_is_covered_say_so(page, finished):
+    """In bagging's table radius 0 and -1 rows stand beside predictions and abstentions."""
+    table = certificates(finished, "bagging").query("split == 'benign'")
+    assert choose(page, 2, split="benign", order="sample") == len(table)
+    for sample, trigger, rows in zip(
+        table["sample"], table["radius_trigger"], table["radius_rows"], strict=True
+    ):
+        page.locator("#input-grid button").nth(sample).click()
+        text = page.locator("#input-detail").inner_text()
+        assert ("0: nothing is covered" in text) == (trigger < 0.001)
+        assert ("none, and not even the data as given" in text) == (rows < 0)
+        page.keyboard.press("Escape")
+    assert (table["radius_trigger"] == 0).any()
+
+
 def test_an_input_opens_with_its_pictures_and_numbers(page, finished):
     choose(page, 1, split="triggered", order="sample")
     page.locator("#input-grid button").nth(4).click()

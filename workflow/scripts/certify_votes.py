@@ -5,7 +5,7 @@ from typing import Any
 from certbd import certify, io, rng, schemas
 from certbd.axes import ROWS, SCORE_BOUNDS, Certification
 from certbd.coverage import guarantee_of
-from certbd.guarantees import DiscreteNoise, Guarantee
+from certbd.guarantees import DiscreteNoise, Guarantee, largest_norm
 from certbd.logs import job_log
 from certbd.noise import sigma_of
 from certbd.tally import count_votes
@@ -40,7 +40,7 @@ def main(smk: Any) -> None:
         if settings["defense"] == "discrete":
             guarantee: Guarantee = DiscreteNoise.of(settings["noise"], data, poisoned, triggered)
         else:
-            by_rows = settings["defense"] in ROWS
+            by_rows, norm = settings["defense"] in ROWS, settings["attack_norm"]
             guarantee = guarantee_of(
                 settings["defense"],
                 settings["noise"],
@@ -48,7 +48,7 @@ def main(smk: Any) -> None:
                 poisoned.labels,
                 len(data.class_names),
                 None if by_rows else sigma(schemas.TRAIN, len(poisoned.labels)),
-                (len(poisoned.indices), settings["attack_norm"]),
+                (len(poisoned.indices), norm and largest_norm(norm, data, poisoned, triggered)),
             )
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         voted = [

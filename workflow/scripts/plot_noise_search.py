@@ -13,7 +13,7 @@ def main(smk: Any) -> None:
         grid = io.read_table(smk.input.grid, schemas.SEARCH, made["grid"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         title = (
-            f"{settings['search']}: trigger of norm {settings['attack_norm']:g} on "
+            f"{settings['search']}: trigger of norm {settings['attack_norm']} on "
             f"{len(poisoned.indices)} training inputs"
         )
         plots.noise_search(grid, title, smk.output.figure)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from certbd import ensembles, io, models, schemas, search
+from certbd.guarantees import largest_norm
 from certbd.logs import job_log
 
 
@@ -13,7 +14,8 @@ def main(smk: Any) -> None:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         device = ensembles.pick_device(smk.resources.device)
-        attack = search.Attack(settings["attack_norm"], len(poisoned.indices))
+        norm = largest_norm(settings["attack_norm"], data, poisoned)
+        attack = search.Attack(norm, len(poisoned.indices))
         learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
         n_classes = len(data.class_names)
         grid = search.search_pairs(poisoned, attack, learner, n_classes, settings["search"], device)

@@ -1,6 +1,7 @@
 """Print ``summary.csv`` as a readable table, and where the rest is. Usage: show_summary.py FILE."""
 
 import sys
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,22 @@ RADII = {"attack_norm": "attack's norm", "largest_trigger_radius": "largest trig
 
 
 def show(summary: pd.DataFrame) -> str:
-    """Return the summary as text: shares in percent and radii, both rounded down."""
+    """Return the summary as text: shares in percent and radii rounded down, norms up."""
     table = summary[AXES].astype(str)
     for column, title in SHARES.items():
         percent = np.floor(summary[column] * 1000 + 1e-9) / 10
         table[title] = percent.map("{:.1f} %".format).where(percent.notna(), "-")
     for column, title in RADII.items():
-        rounded = np.floor(summary[column] * 1000) / 1000
-        table[title] = rounded.map("{:.3f}".format).where(rounded.notna(), "-")
+        rounding = ROUND_CEILING if column == "attack_norm" else ROUND_FLOOR
+        table[title] = [_decimals(value, rounding) for value in summary[column]]
     return _layout(table)
+
+
+def _decimals(value: float, rounding: str) -> str:
+    """Return a number with three decimals."""
+    if not np.isfinite(value):
+        return "-" if np.isnan(value) else str(value)
+    return str(Decimal(repr(float(value))).quantize(Decimal("0.001"), rounding))
 
 
 def _layout(table: pd.DataFrame) -> str:
@@ -63,7 +71,7 @@ def _wrap(title: str, width: int) -> list[str]:
 def main() -> None:
     """Print the table of the file named on the command line."""
     path = Path(sys.argv[1])
-    print(show(pd.read_csv(path)))
+    print(show(pd.read_csv(path, float_precision="round_trip")))
     failed = pd.read_csv(path.with_name("models.csv"))[["diverged", "constant"]].sum()
     print(
         f"\nmodels that diverged: {failed.iloc[0]}; that see one class under their noise: "

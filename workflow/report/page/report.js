@@ -78,7 +78,7 @@ async function drawCurves() {
 }
 
 function points({ method, colour, dash, radius, accuracy, least, most, seeds }) {
-  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+  const percent = (share) => `${(Math.floor(1000 * share + 1e-6) / 10).toFixed(1)} %`;
   return radius.map((r, i) => ({
     method, colour, dash, radius: r, accuracy: accuracy[i], least: least[i], most: most[i], shown: percent(accuracy[i]),
     spread: seeds > 1 ? `${percent(least[i])} to ${percent(most[i])}, ${seeds} seeds` : "one seed",
@@ -296,6 +296,10 @@ function pictures({ experiment, split, row }) {
   return [make("div", { className }, ...shownPictures.map(([text, canvas]) => make("figure", {}, canvas, make("figcaption", { textContent: text }))))];
 }
 
+// A norm is covered strictly below its radius; of rows and coordinates, so many may change.
+const covered = (radius) => (radius === 0 ? "0: nothing is covered" : String(radius));
+const changes = (count) => (count < 0 ? "none, and not even the data as given" : String(count));
+
 function facts({ experiment, split, row }) {
   const rows = experiment.certificates[split];
   const get = (name) => at(rows[name], row);
@@ -311,11 +315,11 @@ function facts({ experiment, split, row }) {
     ["probability at least", given(get("p_lower"))],
     ["margin", given(get("margin"))],
     ["σ of its votes", given(get("sigma"))],
-    ["trigger radius", given(get("radius_trigger"))],
-    ["joint radius", given(get("radius_joint"))],
-    ["paper radius", given(get("radius_paper"))],
-    ["replaced rows covered", given(get("radius_rows"))],
-    ["changed coordinates covered", given(get("radius_l0"))],
+    ["trigger radius", given(get("radius_trigger"), covered(get("radius_trigger")))],
+    ["joint radius", given(get("radius_joint"), covered(get("radius_joint")))],
+    ["paper radius", given(get("radius_paper"), covered(get("radius_paper")))],
+    ["replaced rows covered", given(get("radius_rows"), changes(get("radius_rows")))],
+    ["changed coordinates covered", given(get("radius_l0"), changes(get("radius_l0")))],
     ["attack", experiment.poisoned ? `norm ${experiment.norm} on ${experiment.poisoned} training inputs` : "none"],
     ["covers the attack", given(get("covers_attack"), get("covers_attack") ? certified[is] ?? `yes, but ${is}` : "no")],
     ["storage-update", given(stored, `${stored}, then predicted ${className(experiment, get("prediction_storage"))}; another outcome in ${Math.round(100 * get("storage_order_sensitivity"))} % of random orders`)],
@@ -345,7 +349,7 @@ function comparison({ experiment, split, row }) {
     const is = outcome(other, split, place);
     const radius = mainRadius(rows, place);
     return make("tr", {}, make("th", { scope: "row", textContent: other.label }),
-      ...[className(other, at(rows.prediction, place)), `${at(rows.votes, place)} / ${other.n_models}`, at(rows.sigma, place) ?? "–", radius ?? "–", OUTCOMES[is]]
+      ...[className(other, at(rows.prediction, place)), `${at(rows.votes, place)} / ${other.n_models}`, at(rows.sigma, place) ?? "–", radius === null ? "–" : radius < 0 ? "none" : radius, OUTCOMES[is]]
         .map((text) => make("td", { textContent: text })));
   });
   const head = ["experiment", "prediction", "votes", "σ", "radius", "outcome"].map((text) => make("th", { textContent: text }));

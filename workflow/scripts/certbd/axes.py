@@ -36,6 +36,8 @@ CURVES_OF = {
     "statistic": ("trigger", "rows"),
 }
 """Certificates of each defence that are drawn."""
+CHANGES = ("rows", "l0")
+"""Certificates whose radius is a number of rows or coordinates; -1 where not even 0 is covered."""
 SCORE_BOUNDS = ("hoeffding", "kl")
 """Bounds on mean scores; the others are on hard votes."""
 

@@ -19,7 +19,14 @@ from certbd import closed_form, models, rng
 from certbd.draws import Bagging, Draw, Gaussian, NoisyStatistic
 from certbd.io import PoisonedSet
 from certbd.logs import LOGGER, progress_bar
-from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, saved_bytes, train_networks
+from certbd.networks import (
+    CACHE_BYTES,
+    MEMORY_SHARE,
+    Ensemble,
+    allow_tf32,
+    saved_bytes,
+    train_networks,
+)
 
 # MKL otherwise picks code by memory alignment, which differs between the models of a block.
 os.environ.setdefault("MKL_CBWR", "AVX2,STRICT")
@@ -29,8 +36,12 @@ SMALL_WIDTH = 1024
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu`` or ``cuda``; one CPU thread, as results need."""
+    """Return the device for ``auto``, ``cpu`` or ``cuda``; one CPU thread, as results need.
+
+    Float32 is float32 on it: no TF32.
+    """
     torch.set_num_threads(1)
+    allow_tf32(False)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
@@ -70,6 +81,7 @@ def train(
     Ensemble
         Parameters and buffers on `device`, stacked in the order of `indices`.
     """
+    allow_tf32(False)
     device = device or torch.device("cpu")
     kind, inputs, labels = learner["kind"], poisoned.inputs, poisoned.labels
     module = models.build(learner, inputs.shape[1:], n_classes)

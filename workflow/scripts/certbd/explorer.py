@@ -7,6 +7,7 @@ import base64
 import io as streams
 import math
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ COLUMNS = (
 
 
 def rounded_down(value: float, digits: int) -> float:
-    """Return `value` with so many decimals, rounded down; what is a rounding error below stays."""
-    return math.floor(value * 10**digits + 1e-9) / 10**digits
+    """Return `value`, as the shortest decimal that stands for it, with so many digits, or less."""
+    return float(Decimal(repr(float(value))).quantize(Decimal(10) ** -digits, ROUND_FLOOR))
 
 
 def shown_samples(n_inputs: int, n_experiments: int, n_values: int) -> list[int]:

@@ -18,6 +18,7 @@ from torch.nn.functional import normalize, pad
 
 from certbd import models, rng
 from certbd.io import DataError
+from certbd.networks import allow_tf32
 
 ROWS = 2000
 """Inputs whose features are computed together."""
@@ -77,6 +78,7 @@ def mapping(entry: Entry, shape: tuple[int, ...], device: torch.device) -> Map:
     DataError
         If inputs of this shape do not fit the map, or the weights of an encoder cannot be read.
     """
+    allow_tf32(False)
     if entry["kind"] == "encoder":
         return _encoder(entry, shape, device)
     matrices = [matrix.to(device) for matrix in _matrices(entry, shape)]
@@ -121,6 +123,11 @@ def _matrices(entry: Entry, shape: tuple[int, ...]) -> list[Tensor]:
         return [_tensor(_cosines(entry["size"], side) / SLACK) for side in shape[1:]]
     if entry["pool"] > min(shape[1:]):
         raise DataError(f"features of kind random_conv: pool {entry['pool']} of inputs {shape}")
+    if entry["width"] == shape[0] == 1:
+        raise DataError(
+            "features of kind random_conv: width 1 of images with 1 channel; allowed: width 2 or "
+            "more, because nothing is left of a filter of one value less its mean"
+        )
     generator = rng.generator(entry["seed"], rng.Purpose.FEATURES)
     kernels = generator.standard_normal((entry["filters"], shape[0], *[entry["width"]] * 2))
     kernels -= kernels.mean((1, 2, 3), keepdims=True)

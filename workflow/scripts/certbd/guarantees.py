@@ -22,6 +22,10 @@ Columns = dict[str, NDArray[np.generic] | float | None]
 
 MOST_FLIPS = 100
 """No more changed coordinates are looked for."""
+LENGTH_SLACK = 1 + 1e-9
+"""Relative, on roots of sums of up to a million squares in float64."""
+TOGETHER = 64
+"""Inputs whose triggers are measured together."""
 
 
 class Guarantee(Protocol):
@@ -148,3 +152,29 @@ def count_changes(
     """
     training = sum(int(np.sum(a != b)) for a, b in zip(clean, poisoned, strict=True))
     return training + test.reshape(len(test), -1).sum(1)
+
+
+def largest_norm(
+    norm: float, data: DataSplits, poisoned: PoisonedSet, triggered: TriggeredInputs | None = None
+) -> float:
+    """Return the norm that a trigger radius must exceed: the attack's, or the longest trigger's.
+
+    Triggers and their sums with inputs are rounded to float32, which makes some of them longer than
+    the attack's `norm`. Without `triggered` only training inputs are looked at.
+    """
+    rows = poisoned.indices
+    found = [norm, _longest(data.train_inputs[rows], poisoned.inputs[rows])]
+    if triggered is not None:
+        found.append(_longest(data.test_inputs, triggered.inputs))
+    return max(found)
+
+
+def _longest(clean: NDArray[np.float32], moved: NDArray[np.float32]) -> float:
+    """Return the largest distance between inputs (n, ...) and what became of them, rounded up."""
+    longest = 0.0
+    for start in range(0, len(clean), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        steps = moved[part].astype(np.float64) - clean[part]
+        squares = np.square(steps).reshape(len(steps), -1).sum(1)
+        longest = max(longest, float(np.sqrt(squares.max())) * LENGTH_SLACK)
+    return longest

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from certbd.axes import COVERS_LABELS
+from certbd.axes import CHANGES, COVERS_LABELS
 from certbd.schemas import ABSTAIN, BENIGN, TRIGGERED
 
 SUMMARY = (
@@ -32,8 +32,8 @@ LINE = ("dataset", "attack", "defense", "noise", "learner", "seed", "bound")
 MODELS = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "n_models", "diverged", "constant",
 )  # fmt: skip
-COUNTED = ("l0",)
-"""Certificates whose radius is a whole number; curves end where nothing is certified."""
+ENDING = ("l0",)
+"""Certificates without a grid: curves end where nothing is certified."""
 PAPER_RADII = np.arange(0, 2.51, 0.25)
 
 
@@ -96,7 +96,7 @@ def summarise(
 def curves(
     row: Mapping[str, Any], certified: pd.DataFrame, grids: Mapping[str, Mapping[str, float]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield rows of ``curves.csv``: certified at R means right, not abstained, radius >= R.
+    """Yield rows of ``curves.csv``: certified at R means right, not abstained, and `reaches` R.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def curves(
     """
     radii = {name: np.arange(0, g["stop"] + g["step"] / 2, g["step"]) for name, g in grids.items()}
     radii["paper"] = PAPER_RADII
-    for name in COUNTED:
+    for name in ENDING:
         largest = certified[f"radius_{name}"].max() if f"radius_{name}" in certified else np.nan
         radii |= {name: np.arange(largest + 2.0)} if largest >= 0 else {}
     for split in (BENIGN, TRIGGERED):
@@ -120,15 +120,27 @@ def curves(
             kept = (predicted != ABSTAIN).to_numpy()
             right = (predicted == part["label"]).to_numpy()
             for point in np.round(grid, 10):
+                certain = kept & reaches(certificate, radius, point)
                 values = {
                     **row,
                     "split": split,
                     "certificate": certificate,
                     "radius": point,
-                    "certified_accuracy": np.mean(right & kept & (radius >= point)),
-                    "certified_rate": np.mean(kept & (radius >= point)),
+                    "certified_accuracy": np.mean(right & certain),
+                    "certified_rate": np.mean(certain),
                 }
                 yield {column: values[column] for column in CURVES}
+
+
+def reaches(certificate: str, radius: NDArray[np.float64], point: float) -> NDArray[np.bool_]:
+    """Tell which radii count at a point of a curve.
+
+    A norm is covered strictly below its radius, so radius 0 counts nowhere. So many changes are
+    covered as are counted, 0 among them: rows as given; -1 counts nowhere.
+    """
+    if certificate in CHANGES:
+        return np.asarray((radius >= point) & (radius >= 0))
+    return np.asarray(radius > point)
 
 
 def split_of(table: pd.DataFrame, split: str, row: Mapping[str, Any]) -> pd.DataFrame:

@@ -29,6 +29,19 @@ COMPILED_FROM = 200_000
 """Models times steps from which compiling pays: it takes 20 to 30 s and saves 40 us a step."""
 
 
+def allow_tf32(on: bool) -> None:
+    """Let a GPU round the factors of float32 products and convolutions to 10 bits, or not.
+
+    PyTorch lets it for convolutions unless told otherwise. Whatever computes features, models or
+    votes tells it not to; `precision` alone allows it, for the training that asks for it.
+    """
+    torch.set_float32_matmul_precision("high" if on else "highest")
+    torch.backends.cudnn.allow_tf32 = on
+
+
+allow_tf32(False)
+
+
 def logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
     """Return each model's logits on inputs of its own: (models, n, ...) -> (models, n, classes)."""
     width = _width(module, inputs)
@@ -125,14 +138,15 @@ def _descend(
     small = device.type == "cpu" and not models.convolutional(module)
     adam = Adam(parameters, **rates) if small else torch.optim.Adam(parameters, **rates, fused=True)
     compiles = _pays_to_compile(module, inputs, learner)
-    for own_inputs, own_labels in _batches(inputs, labels, learner, batch_generators):
-        full = own_labels.shape[1] == learner["batch_size"]  # another shape is another compilation
-        loss_of = _compiled_loss if compiles and full else _loss
-        with precision(device, learner.get("precision", "float32")):
-            loss = loss_of(module, ensemble, own_inputs, own_labels)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
+    with precision(device, learner.get("precision", "float32")) as rounded:
+        for own_inputs, own_labels in _batches(inputs, labels, learner, batch_generators):
+            full = own_labels.shape[1] == learner["batch_size"]  # other shapes compile again
+            loss_of = _compiled_loss if compiles and full else _loss
+            with rounded():
+                loss = loss_of(module, ensemble, own_inputs, own_labels)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
     for parameter in parameters:
         parameter.requires_grad_(False).grad = None
     module.eval()
@@ -184,16 +198,16 @@ def _batches(
 
 
 @contextmanager
-def precision(device: torch.device, name: str) -> Iterator[None]:
-    """Compute in ``float32``, ``tf32`` (products on a GPU; float32 elsewhere) or ``bfloat16``."""
-    before = torch.get_float32_matmul_precision()
-    if name == "tf32":
-        torch.set_float32_matmul_precision("high")
+def precision(device: torch.device, name: str) -> Iterator[Callable[[], torch.autocast]]:
+    """Train in ``float32``, ``tf32`` (products on a GPU; float32 elsewhere) or ``bfloat16``.
+
+    Yields a context for forward passes: gradients take the precision of these by themselves.
+    """
+    allow_tf32(name == "tf32")
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16"):
-            yield
+        yield lambda: torch.autocast(device.type, torch.bfloat16, enabled=name == "bfloat16")
     finally:
-        torch.set_float32_matmul_precision(before)
+        allow_tf32(False)
 
 
 class Adam:

@@ -56,7 +56,7 @@ SPLIT_TITLES = {
     BENIGN: "benign test inputs\n(all classes)",
 }
 COUNTED = ("l0",)
-"""Certificates whose radius is a whole number."""
+"""Certificates drawn at each whole number."""
 RADIUS_LABELS = {
     "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
     "joint": "norm of any perturbation of training set and test input together (ℓ2)",

@@ -74,15 +74,22 @@ def _dash(dashes: Dashes) -> list[float]:
 
 
 def _headline(row: pd.Series) -> Page:
-    """Return shares in percent and the largest radius, rounded down; None where there is none."""
-    shares = {name: _given(100 * row[name], 1) for name in SHARES}
+    """Return shares in percent and the largest radius, rounded down, and the norm as it is.
+
+    None where there is none.
+    """
+    shares = {name: _percentage(row[name]) for name in SHARES}
     return shares | {
         "largest_trigger_radius": _given(row["largest_trigger_radius"], 3),
-        "norm": _given(row["attack_norm"], 3),
+        "norm": None if pd.isna(row["attack_norm"]) else float(row["attack_norm"]),
         "poisoned": None if pd.isna(row["n_poisoned"]) else int(row["n_poisoned"]),
         "covers_labels": bool(row["covers_labels"]),
         "n_test": int(row["n_test"]),
     }
+
+
+def _percentage(share: float) -> float | None:
+    return None if pd.isna(share) else round(100 * rounded_down(share, 3), 1)
 
 
 def _given(value: float, digits: int) -> float | None:
@@ -92,8 +99,8 @@ def _given(value: float, digits: int) -> float | None:
 def lines(curves: pd.DataFrame) -> list[Page]:
     """Return certified-accuracy curves, one a dataset, attack, certificate, split and method.
 
-    The accuracy is the mean over seeds, with their least and most. A line ends where nothing is
-    certified any more.
+    The accuracy is the mean over seeds, with their least and most, rounded down. A line ends where
+    nothing is certified any more.
     """
     drawn = []
     for _, part in curves.groupby("dataset", sort=False):
@@ -102,7 +109,7 @@ def lines(curves: pd.DataFrame) -> list[Page]:
         for key, line in part.groupby(axes, sort=False):
             label, colour, dashes = looks[key[4:]]
             seeds = line.groupby("radius")["certified_accuracy"]
-            table = seeds.agg(["mean", "min", "max"]).round(5)
+            table = np.floor(seeds.agg(["mean", "min", "max"]) * 1e5 + 1e-6) / 1e5
             table = table[table["max"].shift(fill_value=1) > 0]
             drawn.append(
                 dict(zip(axes[:4], key[:4], strict=True))

@@ -4,6 +4,7 @@ It suggests; the configuration decides. The theorems need parameters that do not
 under attack (``docs/theory.md``, section 2): search on data that you trust, or before the attack.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -140,6 +141,11 @@ def describe(point: pd.Series) -> str:
     """Say in a line what a pair gives."""
     return (
         f"best pair: {point['parameter']} {point['value']:g}, sigma_test "
-        f"{point['sigma_test']:g}: certified at the attack {100 * point['certified']:.1f} %, "
-        f"worst class {100 * point['worst_class']:.1f} %, accuracy {100 * point['accuracy']:.1f} %"
+        f"{point['sigma_test']:g}: certified at the attack {_percent(point['certified'])}, "
+        f"worst class {_percent(point['worst_class'])}, accuracy {_percent(point['accuracy'])}"
     )
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, rounded down."""
+    return f"{math.floor(1000 * share + 1e-9) / 10:.1f} %"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from certbd import rng
 from certbd.logs import LOGGER, progress
-from certbd.networks import Ensemble, logits, saved_bytes
+from certbd.networks import Ensemble, allow_tf32, logits, saved_bytes
 
 PROBABILITY_BOUNDS = (0.02, 0.98)
 EVALUATION_BYTES = 2**27
@@ -57,6 +57,7 @@ def optimise_sigma(
     seed : int
         Root seed of the draws.
     """
+    allow_tf32(False)
     estimate = _released_gradient if search["objective"] == "released" else _radius_and_gradient
     device = next(iter(pilots.values())).device
     n_pilots = len(next(iter(pilots.values())))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from certbd.domains import Replacement, numbers_of, shifts
 from certbd.logs import progress_bar
 from certbd.models import LinearClassifier
-from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, logits, saved_bytes
+from certbd.networks import CACHE_BYTES, MEMORY_SHARE, Ensemble, allow_tf32, logits, saved_bytes
 from certbd.schemas import ABSTAIN
 
 NOISY_BYTES = 2**28
@@ -55,11 +55,13 @@ def vote(
     scores : array (models, n, classes) or None
         Softmax of the logits; 0 where a model has diverged.
     """
+    allow_tf32(False)
     device = next(iter(ensemble.values())).device
     clean = torch.from_numpy(inputs).to(device)
     replacement = noise if isinstance(noise, Replacement) else None
     if replacement is not None:
-        numbers_of(inputs, replacement.values, "test inputs")
+        numbers = numbers_of(inputs, replacement.values, "test inputs")
+        clean = torch.from_numpy(numbers.astype(np.float32)).to(device)
     sigma = noise if replacement is None else 0.0
     scale = torch.tensor(sigma, dtype=torch.float64, device=device).expand(len(inputs))
     if encode is not None:
@@ -119,23 +121,24 @@ def _logits(
     replacement: Replacement | None,
     encode: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
-    """Return logits (models, n, classes) on ``clean + sigma * draws``, or on shifted inputs."""
-    scale = sigma.reshape(-1, *[1] * (clean.ndim - 1))
-    if encode is not None:
-        noisy = clean + (scale * draws[:, None]).float()
-        return logits(module, ensemble, torch.stack([encode(own) for own in noisy]))
-    if replacement is not None:
-        return logits(module, ensemble, _shifted(clean, draws[:, None], replacement.values))
-    if isinstance(module, LinearClassifier):
+    """Return logits (models, n, classes) on ``clean + sigma * draws``, or on shifted numbers."""
+    if replacement is None and encode is None and isinstance(module, LinearClassifier):
         return _linear_logits(ensemble, clean.flatten(1), sigma.float(), draws.flatten(1))
-    return logits(module, ensemble, clean + (scale * draws[:, None]).float())
+    if replacement is None:
+        scale = sigma.reshape(-1, *[1] * (clean.ndim - 1))
+        noisy = clean + (scale * draws[:, None]).float()
+    else:
+        noisy = _shifted(clean, draws[:, None], replacement.values)
+    if encode is not None:
+        noisy = torch.stack([encode(own) for own in noisy])
+    return logits(module, ensemble, noisy)
 
 
-def _shifted(clean: Tensor, draws: Tensor, size: int) -> Tensor:
-    """Return values of a domain, shifted by `draws` modulo its size."""
+def _shifted(numbers: Tensor, draws: Tensor, size: int) -> Tensor:
+    """Return the values of numbers that `draws` shift modulo the domain's size."""
     if size == 2:
-        return (clean - draws).abs_()
-    return ((clean * (size - 1)).round() + draws).remainder_(size).div_(size - 1)
+        return (numbers - draws).abs_()
+    return (numbers + draws).remainder_(size).div_(size - 1)
 
 
 def _linear_logits(ensemble: Ensemble, clean: Tensor, sigma: Tensor, draws: Tensor) -> Tensor:
