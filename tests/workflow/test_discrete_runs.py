@@ -112,7 +112,7 @@ def changed(table=None, **entries):
         ),
         (
             changed("datasets", **{"digits01-binary": {"kind": "digits", "subset": {"test": 1}}}),
-            "datasets.digits01-binary: subset.test: 1 inputs drawn with seed 0 leave a class",
+            "inputs, none of them among the test inputs; needed: a larger subset.test, or another",
         ),
     ],
 )
@@ -128,7 +128,9 @@ def test_values_of_unknown_data_are_checked_when_they_are_read(tmp_path):
     inputs, labels = np.zeros((12, 3)), np.arange(12) % 2
     inputs[:, 1], inputs[7, 2] = labels, 0.3
     np.savez(tmp_path / "mine.npz", inputs=inputs, labels=labels)
-    config = changed("datasets", mine={"kind": "npz", "path": str(tmp_path / "mine.npz")})
+    config = changed(
+        "datasets", mine={"kind": "npz", "path": str(tmp_path / "mine.npz"), "classes": [0, 1]}
+    )
     config["experiments"] = [config["experiments"][1] | {"dataset": "mine"}]
     done = Workflow(tmp_path, config).call("--cores", "1")
     assert done.returncode != 0
