@@ -168,3 +168,70 @@ def test_long_scores(tmp_path):
     files = (str(tmp_path / "scored.parquet"), str(tmp_path / "labels.parquet"))
     (split,) = read_votes(*files, None, N, CLASSES, True)
     np.testing.assert_allclose(split.tally.scores.sum(1), N, rtol=1e-5)
+
+
+def test_two_sources_of_one_fact_must_agree(tmp_path):
+    table = wide()
+    with pytest.raises(
+        io.DataError, match=r"column sigma, row 0: 0.5; allowed: 0.25, which is sigma_test; or only"
+    ):
+        read(tmp_path, table, sigma=0.25)
+    alike = table.assign(sigma=np.float32(0.12))
+    assert read(tmp_path, alike, sigma=0.12)[0].sigma == pytest.approx([0.12] * 4)
+    labels = table[["sample", "label", "sigma"]].assign(split="benign")
+    assert read(tmp_path, table, labels)[0].labels.tolist() == [0, 1, 1, 0]
+    with pytest.raises(io.DataError, match=r"labels.csv: column label, row 2: 0; allowed: what .*"):
+        read(tmp_path, table, labels.assign(label=[0, 1, 0, 0]))
+    with pytest.raises(io.DataError, match=r"labels.csv: column sigma, row 0: 0.1; allowed: what"):
+        read(tmp_path, table, labels.assign(sigma=0.1))
+    with pytest.raises(io.DataError, match=r"labels.csv: other inputs than in .*votes.parquet"):
+        read(tmp_path, table, labels[:3])
+    scores = wide("score")
+    votes = [(np.array(values) > 0.5).astype(int) for values in scores["score"]]
+    assert read(tmp_path, scores.assign(vote=votes), n_classes=2)[0].tally.votes.sum() == 4 * N
+    votes[1][2] = 1 - votes[1][2]
+    with pytest.raises(io.DataError, match=r"column vote, row 1, model 2: .*score is above 1/2"):
+        read(tmp_path, scores.assign(vote=votes), n_classes=2)
+    long_votes, labels = long()
+    with pytest.raises(io.DataError, match="column sigma beside one row a vote; it belongs in the"):
+        read(tmp_path, long_votes.assign(sigma=0.5), labels)
+
+
+@pytest.mark.parametrize("index", ["sample", ["split", "sample"], "label", None])
+def test_the_index_of_a_data_frame_is_read_by_its_names(tmp_path, index):
+    table = wide().assign(split="benign")
+    given = table if index is None else table.set_index(index)
+    (split,) = read(tmp_path, given)
+    assert split.labels.tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["LABELS.CSV", "l.Csv", "l.csv.gz", "l.tsv", "L.PARQUET", "l.pq"])
+def test_labels_files_are_told_by_their_names(tmp_path, name):
+    table, labels = long()
+    table.to_parquet(tmp_path / "votes.parquet")
+    if name.lower().endswith(("parquet", "pq")):
+        labels.to_parquet(tmp_path / name)
+    else:
+        labels.to_csv(tmp_path / name, index=False, sep="\t" if "tsv" in name else ",")
+    files = (str(tmp_path / "votes.parquet"), str(tmp_path / name))
+    (split,) = read_votes(*files, None, N, CLASSES, False)
+    assert split.labels.tolist() == [0, 1, 1, 0]
+    (tmp_path / name).rename(tmp_path / "l.txt")
+    with pytest.raises(io.DataError, match=r"l.txt: not a table by its name; allowed: .parquet"):
+        read_votes(files[0], str(tmp_path / "l.txt"), None, N, CLASSES, False)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    table, labels = long()
+    labels.insert(2, "label", [1, 0, 0, 1], allow_duplicates=True)
+    with pytest.raises(io.DataError, match=r"labels.csv: 2 columns called 'label'; allowed: one"):
+        read(tmp_path, table, labels)
+
+
+def test_a_missing_column_is_named_with_those_that_the_file_has(tmp_path):
+    with pytest.raises(io.DataError, match=r"column label is missing; it has \['sample', 'vote'\]"):
+        read(tmp_path, wide()[["sample", "vote"]], sigma=0.25)
+    with pytest.raises(io.DataError, match=r"column sigma .* it has \['label', 'sample', 'vote'\]"):
+        read(tmp_path, wide()[["label", "sample", "vote"]])
+    with pytest.raises(io.DataError, match=r"vote or score is missing; it has \['sample', 'label'"):
+        read(tmp_path, wide()[["sample", "label", "sigma"]])

@@ -40,7 +40,7 @@ def column_names(path: Path, header: bool) -> list[str | int]:
     OSError, UnicodeDecodeError
         If the file cannot be read.
     """
-    row = _first_row(path)
+    row = first_row(path)
     if not header:
         return list(range(len(row)))
     names = [name.strip() for name in row]
@@ -99,7 +99,8 @@ def read_csv(path: Path, header: bool, text: str | int | None = None) -> pd.Data
         )
 
 
-def _first_row(path: Path) -> list[str]:
+def first_row(path: Path) -> list[str]:
+    """Return the cells of the first row; raise DataError if it is a comment or torn otherwise."""
     opened = gzip.open if path.name.lower().endswith(".gz") else open
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:

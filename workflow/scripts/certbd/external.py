@@ -13,12 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from certbd import csv_files
 from certbd.certify import VotedSplit
 from certbd.io import DataError, check_room
 from certbd.schemas import ABSTAIN, BENIGN, TRIGGERED
 from certbd.tally import Tally, count_votes
 
 SPLITS = (BENIGN, TRIGGERED)
+PARQUET = (".parquet", ".pq")
+READ = ("split", "sample", "label", "sigma", "model", "vote", "score")
+"""Columns that are read."""
 
 
 def read_votes(
@@ -59,6 +63,10 @@ def read_votes(
     if "model" in columns:
         if labels is None:
             raise DataError(f"{votes}: one row a vote needs a labels file (key labels)")
+        if doubled := sorted(columns & {"label", "sigma"}):
+            raise DataError(
+                f"{votes}: column {doubled[0]} beside one row a vote; it belongs in the labels file"
+            )
         table = _check_inputs(labels, _read(labels), sigma, n_classes)
         sizes = {split: int((table["split"] == split).sum()) for split in SPLITS}
         sizes = {split: size for split, size in sizes.items() if size}
@@ -66,6 +74,9 @@ def read_votes(
         tallies = count_votes([votes], sizes, n_models, n_classes, scored).tallies
     else:
         table = _check_inputs(votes, _read(votes), sigma, n_classes)
+        if labels is not None:
+            other = _check_inputs(labels, _read(labels), sigma, n_classes)
+            _check_agreement(votes, table, labels, other)
         tallies = _wide_tallies(votes, table, n_models, n_classes, scored)
     parts = {split: table[table["split"] == split] for split in tallies}
     return [
@@ -95,40 +106,72 @@ def _check_room(path: str) -> None:
 
 
 def _read(path: str) -> pd.DataFrame:
+    """Read a table, with the names of a data frame's index among its columns."""
+    file = Path(path)
     try:
-        if Path(path).suffix == ".csv":
-            return pd.read_csv(path)
+        if csv_files.separator(file) is not None:
+            _refuse_twice(path, [name.strip() for name in csv_files.first_row(file)])
+            return csv_files.read_csv(file, header=True)
+        if file.suffix.lower() not in PARQUET:
+            allowed = ", ".join([*PARQUET, *csv_files.SEPARATORS])
+            raise DataError(f"not a table by its name; allowed: {allowed}")
+        _refuse_twice(path, _schema(path).names)
         _check_room(path)
-        return pq.read_table(path).to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
+        table = pq.read_table(path).to_pandas()
+    except DataError as error:
+        raise DataError(str(error) if path in str(error) else f"{path}: {error}") from error
+    except (OSError, ValueError, pd.errors.ParserWarning, pa.ArrowException) as error:
         raise DataError(f"{path}: not a readable table: {error}") from error
+    index = [name for name in table.index.names if name is not None and name not in table]
+    return table.reset_index(index) if index else table
+
+
+def _refuse_twice(path: str, names: list[str]) -> None:
+    """Refuse two columns of a name that is read here: which of them is meant is not known."""
+    for name in READ:
+        if names.count(name) > 1:
+            raise DataError(f"{path}: {names.count(name)} columns called {name!r}; allowed: one")
 
 
 def _check_inputs(
-    path: str, table: pd.DataFrame, sigma: float | None, n_classes: int
+    path: str, given: pd.DataFrame, sigma: float | None, n_classes: int
 ) -> pd.DataFrame:
     """Check split, sample, label and sigma, one row an input; return the rows in order."""
-    table = table.assign(row=np.arange(len(table)))
+    table = given.assign(row=np.arange(len(given)))
     if "split" not in table:
         table["split"] = BENIGN
-    if sigma is not None:
+    if sigma is not None and "sigma" not in table:
         table["sigma"] = sigma
     for column in ("sample", "label", "sigma"):
         if column not in table:
             hint = "; or set sigma_test" if column == "sigma" else ""
-            raise DataError(f"{path}: column {column} is missing{hint}; it has {list(table)[:-1]}")
+            raise DataError(f"{path}: column {column} is missing{hint}; it has {list(given)}")
     _require(path, table, "split", table["split"].isin(SPLITS), f"one of {', '.join(SPLITS)}")
     sample, label, level = (_numbers(table[column]) for column in ("sample", "label", "sigma"))
     _require(path, table, "sample", (sample >= 0) & (sample % 1 == 0), "a whole number, 0 or more")
     classes = f"a whole number from 0 to {n_classes - 1}"
     _require(path, table, "label", (label >= 0) & (label < n_classes) & (label % 1 == 0), classes)
     _require(path, table, "sigma", (level > 0) & np.isfinite(level), "a number above 0")
+    if sigma is not None:
+        alike = np.isclose(level, sigma, rtol=1e-6, atol=0)
+        _require(path, table, "sigma", alike, f"{sigma}, which is sigma_test; or only one of both")
     once = ~table.duplicated(["split", "sample"])
     _require(path, table, "sample", once, "one row for each split and sample, not two")
     table = table.sort_values(["split", "sample"], ignore_index=True)
     complete = table["sample"] == table.groupby("split").cumcount()
     _require(path, table, "sample", complete, "0, 1, 2, ... in each split, none left out")
     return table
+
+
+def _check_agreement(votes: str, table: pd.DataFrame, path: str, labels: pd.DataFrame) -> None:
+    """Refuse a labels file that says otherwise than the votes file about the same inputs."""
+    keys = ["split", "sample"]
+    if not table[keys].equals(labels[keys]):
+        raise DataError(f"{path}: other inputs than in {votes}, which has labels; leave one out")
+    for column in ("label", "sigma"):
+        alike = np.isclose(_numbers(table[column]), _numbers(labels[column]), rtol=1e-6, atol=0)
+        allowed = f"what {votes} has there, or labels in one of the files"
+        _require(path, labels, column, pd.Series(alike), allowed)
 
 
 def _wide_tallies(
@@ -138,7 +181,7 @@ def _wide_tallies(
     column = "score" if "score" in table else "vote"
     if column not in table or (scored and column == "vote"):
         needed = "score" if scored else "vote or score"
-        raise DataError(f"{path}: column {needed} is missing; it has {list(table)[:-1]}")
+        raise DataError(f"{path}: column {needed} is missing; it has {_schema(path).names}")
     if column == "score" and n_classes != 2:
         raise DataError(f"{path}: column score holds scores of class 1 of two, not of {n_classes}")
     lengths = table[column].map(np.size).to_numpy()
@@ -149,6 +192,11 @@ def _wide_tallies(
         fine = (lists >= 0) & (lists <= 1)
         _require_in_lists(path, table, column, fine, lists, "a number from 0 to 1")
         votes, ones = (lists > 0.5).astype(np.int64), lists.sum(1)
+        if "vote" in table:
+            said = np.stack([_numbers(pd.Series(values)) for values in table["vote"]])
+            _require_in_lists(
+                path, table, "vote", said == votes, said, "1 where score is above 1/2"
+            )
         sums = np.stack([n_models - ones, ones], axis=1)
     else:
         fine = (lists >= ABSTAIN) & (lists < n_classes) & (lists % 1 == 0)
