@@ -13,8 +13,7 @@ def main(smk: Any) -> None:
     rows, made = smk.params.settings["rows"], smk.params.inputs
     with job_log(smk.log[0]) as log:
         products.check_sums(smk.input.sums)
-        summary = pd.read_csv(smk.input.summary, float_precision="round_trip")
-        curves = pd.read_csv(smk.input.curves)
+        summary, curves = pd.read_csv(smk.input.summary), pd.read_csv(smk.input.curves)
         tables = [
             io.read_table(path, schemas.CERTIFICATES, identity)
             for path, identity in zip(smk.input.certificates, made["certificates"], strict=True)

@@ -71,7 +71,7 @@ def _wrap(title: str, width: int) -> list[str]:
 def main() -> None:
     """Print the table of the file named on the command line."""
     path = Path(sys.argv[1])
-    print(show(pd.read_csv(path, float_precision="round_trip")))
+    print(show(pd.read_csv(path)))
     failed = pd.read_csv(path.with_name("models.csv"))[["diverged", "constant"]].sum()
     print(
         f"\nmodels that diverged: {failed.iloc[0]}; that see one class under their noise: "
