@@ -97,8 +97,8 @@ def test_imports_only_point_down():
         *["features", "closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
         *["storage", "discrete", "tally", "claims", "guarantees", "rows", "coverage"],
         *["search", "certify", "external"],
-        *["metrics", "plots", "products", "charts", "explorer", "report"],
-        *["randomness", "outcomes", "worlds", "streams", "trials", "claim_trials", "descent"],
+        *["outcomes", "metrics", "plots", "products", "charts", "explorer", "report"],
+        *["randomness", "worlds", "streams", "trials", "claim_trials", "descent"],
         *["attackers", "replacements", "audit", "audit_plots"],
     ]
     package = SCRIPTS / "certbd"
