@@ -1,5 +1,7 @@
 """The audit: searches reach what they may, sound certificates pass, unsound ones are caught."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from certbd import (
     bounds,
     certificates,
     claim_trials,
+    descent,
     discrete,
     ensembles,
     io,
@@ -24,10 +27,12 @@ from certbd import (
     trials,
     worlds,
 )
+from certbd.axes import CURVES_OF
 from certbd.claims import Claims
 from certbd.domains import Replacement
 from certbd.draws import Gaussian, draw_of
 from certbd.models import LinearClassifier
+from conftest import ROOT
 
 GENERATOR = np.random.default_rng(0)
 N, ALPHA = 200, 0.001
@@ -182,7 +187,7 @@ def test_rates_have_clopper_pearsons_bound_and_a_fixed_order():
     axes = {"dataset": "d", "attack": "a", "defense": "rab", "noise": "n"}
     part = pd.DataFrame({
         "certificate": "joint", "side": ["train"] * 2 + ["test"] * 8, "scale": 0.5,
-        "broken": [False] * 9 + [True],
+        "voted": 20, "broken": [False] * 9 + [True],
     })  # fmt: skip
     table = outcomes.summarise([(axes, part), (axes | {"seed": 1}, part)])
     assert tuple(table.columns) == outcomes.AUDIT
@@ -196,6 +201,109 @@ def test_rates_have_clopper_pearsons_bound_and_a_fixed_order():
     assert outcomes.explained(0, 10, 0.001)
     assert outcomes.explained(1, 1000, 0.001)
     assert not outcomes.explained(2, 10, 0.001)
+
+
+RUN = {"dataset": "d", "attack": "a", "defense": "rab", "noise": "n"}
+NOTHING = pd.DataFrame(columns=outcomes.TRIALS.names)
+
+
+def trials_of(*voted, broken=False, scale=0.5):
+    rows = {"certificate": "joint", "side": "train", "scale": scale, "voted": list(voted)}
+    return pd.DataFrame(rows | {"broken": broken})
+
+
+@pytest.mark.parametrize("voted", [(0, 7), (7, 0, 0), (0, 0, 0, 1), (1, 0), (0, 3, 0)])
+def test_a_trial_without_votes_is_neither_tried_nor_held_nor_broken(voted):
+    trials = trials_of(*voted)
+    (row,) = outcomes.summarise([(RUN, trials)]).to_dict("records")
+    held = sum(v > 0 for v in voted)
+    assert (row["trials"], row["without_votes"]) == (held, len(voted) - held)
+    said = outcomes.describe_trials(trials, ALPHA)
+    assert f"0 of {held} trials broken, within alpha; {len(voted) - held} without votes" in said
+
+
+def test_where_nothing_could_be_tried_the_audit_says_so():
+    none = trials_of(0, 0)
+    assert outcomes.describe_trials(none, ALPHA) == (
+        "inside the certificates: not tried; 2 without votes are no trials"
+    )
+    assert outcomes.describe_trials(NOTHING, ALPHA) == "inside the certificates: not tried"
+    assert "not tried" in outcomes.describe_trials(trials_of(9, scale=2.0), ALPHA)
+    other = RUN | {"noise": "other"}
+    table = outcomes.summarise([(RUN, none), (other, NOTHING), (other, NOTHING)])
+    assert table["violation_rate_upper"].isna().all()
+    assert table["trials"].tolist() == [0, 0]
+    assert table["without_votes"].tolist() == [2, 0]
+    assert table["side"].tolist() == ["train", "not tried"]
+    assert outcomes.untried(table) == ["d/a/rab/other"]
+    assert outcomes.untried(outcomes.summarise([])) == []
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["training set", "test input", "models"])
+def test_what_is_not_finite_gets_no_votes(wrong, where, digits, poisoned):
+    case = case_of("decoupled", digits, poisoned)
+    rows, world = case.certified()[:2], case.given
+    points, procedure = case.inputs(rows), case.procedure
+    if where == "training set":
+        world = world._replace(inputs=world.inputs.copy())
+        world.inputs[3, 0, 2, 2] = wrong
+    elif where == "test input":
+        points[1, 0, 2, 2] = wrong
+    else:
+        draw = Gaussian(np.full(len(world.labels), abs(wrong)))
+        procedure = worlds.Procedure(**vars(procedure) | {"draw": draw})
+    case = trials.Case(**vars(case) | {"procedure": procedure})
+    for found in (
+        case.compare(world, rows, points, ("joint", "both", 0.5)),
+        case.compare_each([world] * 2, rows, points, ("joint", "both", 0.5)),
+    ):
+        assert (found["voted"] == 0).tolist() == [where != "test input", True]
+        assert not found["broken"].any()
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "Rab", "rab ", "", "gaussian", "external"])
+def test_unknown_defences_and_learners_are_refused(name, digits, poisoned):
+    case = vars(case_of("decoupled", digits, poisoned))
+    with pytest.raises(ValueError, match=f"defence {name} is tried, only rab, .*audit.SIDES"):
+        audit.audit(trials.Case(**case | {"defense": name}))
+    procedure = vars(case["procedure"]) | {"learner": MEANS | {"kind": name}}
+    unknown = trials.Case(**case | {"procedure": worlds.Procedure(**procedure)})
+    with pytest.raises(ValueError, match=f"learner {name} is tried, only .*audit.SEARCHES"):
+        list(audit._by_learner(unknown, unknown.certified()))
+
+
+def test_every_defence_and_learner_of_the_schema_is_tried():
+    text = (ROOT / "config/schemas/config.schema.yaml").read_text()
+    (defences,) = re.findall(r"defense: {enum: \[(.*)\]}", text)
+    assert set(audit.SIDES) == set(defences.split(", ")) == set(CURVES_OF)
+    learners = re.findall(r"kind: {enum: \[(nearest_class_mean.*)\]}", text)[0].split(", ")
+    assert {*audit.SEARCHES, "class_sums"} == set(learners)  # no Gaussian noise with class sums
+
+
+def test_a_search_for_gaussian_noise_refuses_a_training_set_without(digits, poisoned):
+    for sigma in (0.0, np.nan, np.inf, -1.0):
+        with pytest.raises(ValueError, match="every training input needs Gaussian noise"):
+            class_means_attacker(poisoned, np.full(len(poisoned.labels), sigma))
+    case = vars(case_of("bagging", digits, poisoned)) | {"sigma_train": None}
+    with pytest.raises(ValueError, match="bagging has no Gaussian noise on training inputs"):
+        trials.Case(**case).training_noise()
+
+
+@pytest.mark.parametrize("defense", RUNS)
+def test_memory_bounds_change_no_trial(defense, digits, poisoned, monkeypatch):
+    """Models trained a few at a time; inputs, pilots, candidates and rows in parts."""
+    monkeypatch.setattr(audit, "SCALES", (0.99, 2.0))
+    case = case_of(defense, digits, poisoned, attacked=3)
+    before = audit.audit(case)
+    monkeypatch.setattr(worlds, "ENSEMBLE_BYTES", 20_000)
+    for module in (descent, attackers, replacements, audit):
+        monkeypatch.setattr(module, "EVALUATION_BYTES", 30_000)
+    monkeypatch.setattr(attackers, "ROWS", 7)
+    after = audit.audit(case)
+    keys = ["certificate", "side", "scale", "split", "sample", "label", "voted", "broken"]
+    assert before[keys].reset_index(drop=True).equals(after[keys].reset_index(drop=True))
+    np.testing.assert_allclose(before["share"], after["share"], atol=0.03)
 
 
 def test_a_linear_classifiers_worst_step_is_found_and_its_score_is_the_quantile():

@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from certbd import randomness, rng
+from certbd import randomness, rng, streams, worlds
 from certbd.domains import shifts
+from certbd.draws import Bagging, Gaussian, draw_of
+from certbd.io import PoisonedSet
 
 SOUND = np.random.default_rng(1).standard_normal((200, 100))
 LEVELS = {
@@ -18,6 +21,15 @@ LEVELS = {
     "flips": ({"beta": 0.9, "values": 2, "beta_labels": 0.9}, "mlp"),
     "values": ({"beta": 0.7, "values": 5, "beta_labels": 0.7}, "mlp"),
 }
+SHAPE, CLASSES = (60, 16), 3
+
+
+def procedure_of(name, n_models=100):
+    levels, learner = LEVELS[name]
+    draw = Gaussian(np.full(SHAPE[0], 0.3)) if levels is None else draw_of(levels, CLASSES)
+    return worlds.Procedure(
+        {"kind": learner}, draw, CLASSES, 0, n_models, False, torch.device("cpu")
+    )
 
 
 def failed(checks, level=1e-6):
@@ -26,13 +38,12 @@ def failed(checks, level=1e-6):
 
 @pytest.mark.parametrize("name", LEVELS)
 def test_the_streams_of_every_kind_of_run_pass(name):
-    levels, learner = LEVELS[name]
-    table = randomness.check_run(levels, learner, 0, 100, (60, 16, 3))
+    table = streams.check_run(procedure_of(name), SHAPE, noisy=name != "rows alone")
     judged = randomness.judge(table)
     assert judged["passed"].all()
     assert table["p_value"].between(0, 1).all()
-    streams = {"train"} if name == "rows alone" else {"train", "test"}
-    assert streams <= set(table["stream"])
+    wanted = {"train"} if name == "rows alone" else {"train", "test"}
+    assert wanted <= set(table["stream"])
     assert ("train and test" in set(table["stream"])) == (
         name in ("copies", "means", "optimised", "sums")
     )
@@ -102,3 +113,52 @@ def test_a_table_is_judged_by_all_its_checks():
     table = pd.DataFrame({"p_value": [0.5, 0.002, 3e-4]})
     assert randomness.judge(table)["passed"].tolist() == [True, True, False]
     assert "3 checks, 1 failed" in randomness.describe(randomness.judge(table))
+
+
+class WithReplacement(Bagging):
+    """A draw that somebody has added."""
+
+
+@pytest.mark.parametrize("draw", [WithReplacement(7), object(), None, "rows", {"n_drawn": 7}])
+def test_numbers_of_an_unknown_draw_are_not_checked_but_refused(draw):
+    procedure = procedure_of("rows")
+    unknown = worlds.Procedure(**vars(procedure) | {"draw": draw})
+    with pytest.raises(ValueError, match=f"{type(draw).__name__} takes, only Gaussian, "):
+        streams.check_run(unknown, SHAPE, True)
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_numbers_checked_are_those_that_training_takes(name, monkeypatch):
+    """Also where a stream is long, so that its first numbers stand for it."""
+    monkeypatch.setattr(streams, "MOST_NUMBERS", 700)
+    procedure, seen = procedure_of(name, n_models=10), {}
+    original = streams.table
+    monkeypatch.setattr(
+        streams,
+        "table",
+        lambda stream, drawn, checks: (
+            seen.setdefault(stream, drawn) is None or original(stream, drawn, checks)
+        ),
+    )
+    streams.check_run(procedure, SHAPE, noisy=True)
+    generators = streams.training_generators(procedure)
+    nothing = PoisonedSet(np.zeros(SHAPE, np.float32), np.arange(60) % 3, np.arange(0))
+    if name in ("means", "sums"):
+        size = CLASSES * (16 + (name == "sums"))
+        taken = np.stack([g.standard_normal(size) for g in generators])
+    elif name.startswith("rows"):
+        numbered = nothing._replace(labels=np.arange(60))
+        taken = procedure.draw(numbered, generators, procedure.device)[1].numpy()
+    else:
+        unit = Gaussian(1.0) if name in ("copies", "optimised") else procedure.draw
+        taken = unit(nothing, generators, procedure.device)[0].flatten(1).numpy()
+        taken = (taken * 4).round() if name == "values" else taken
+    assert len(seen["train"]) == 10
+    width = seen["train"].shape[1]
+    assert np.array_equal(seen["train"], taken[:, :width])
+
+
+def test_memory_of_the_checks_does_not_grow_with_models_and_features():
+    procedure = procedure_of("means", n_models=2000)
+    table = streams.check_run(procedure, (4, 50_000), noisy=True)
+    assert (table["numbers"] <= streams.MOST_NUMBERS).all()

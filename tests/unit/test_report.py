@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.stats import beta
 
 import show_summary
-from certbd import explorer, metrics, report
+from certbd import explorer, metrics, outcomes, report
 
 
 def pixels_of(sheet):
@@ -164,7 +164,8 @@ def test_audits_become_plain_rows():
 
 
 def test_tries_are_summed_over_attacks_and_noises():
-    axes = {"dataset": "d", "defense": "rab", "certificate": "joint", "side": "test"}
+    axes = {"dataset": "d", "attack": "a", "defense": "rab", "noise": "n"}
+    axes |= {"certificate": "joint", "side": "test", "without_votes": 0}
     counts = [(0.5, 30, 0), (0.99, 30, 1), (2.0, 30, 15), (2.0, 10, 5), (4.0, 8, 8)]
     table = [axes | dict(zip(("scale", "trials", "violations"), c, strict=True)) for c in counts]
     claim = axes | {"side": "claim", "scale": 1.0, "trials": 9, "violations": 0}
@@ -175,3 +176,24 @@ def test_tries_are_summed_over_attacks_and_noises():
     assert tested["rate"] == pytest.approx(beta.ppf(0.999, 2, 59))
     assert (claimed["violations"], claimed["trials"], claimed["outside"]) == (0, 9, [None, None])
     assert claimed["rate"] == pytest.approx(1 - 0.001 ** (1 / 9))
+
+
+def test_what_was_not_tried_is_told_and_is_no_success():
+    axes = {"dataset": "d", "attack": "a", "defense": "rab", "noise": "n", "scale": 0.5}
+    none = axes | {"certificate": "joint", "side": "test", "trials": 0, "violations": 0}
+    other = axes | {"noise": "m", "trials": 0, "violations": 0} | outcomes.NOT_TRIED
+    audit = pd.DataFrame([none | {"without_votes": 6}, other | {"without_votes": 0}])
+    found = report.tries(audit)
+    (row,) = found["rows"]
+    assert (row["trials"], row["without_votes"], row["rate"]) == (0, 6, None)
+    assert (found["scales"], found["untried"]) == ([], ["d/a/rab/m"])
+    (experiment,) = report.experiments([row_of()], summary_of(row_of()))
+    origin = {"code": "c", "commit": "c", "settings": {}, "versions": {}}
+    experiment |= {"certificates": {}, "origin": origin, "path": "p"}
+    dataset = {"classes": [], "samples": [], "n_inputs": 0, "sheets": {}}
+    page = {"experiments": [experiment], "lines": [], "datasets": {"d": dataset}, "tries": found}
+    page["audit"] = report.audits(audit.assign(violation_rate_upper=np.nan))
+    shown = report.render(page).split('<section id="audit">')[1].split("</section>")[0]
+    assert "not tried (6 without votes)" in shown
+    assert "0 of 0" not in shown
+    assert "Not tried: d/a/rab/m." in shown

@@ -6,6 +6,7 @@ import pytest
 from certbd import outcomes, randomness
 from conftest import Workflow
 
+AUDITING = {"audit_certificates", "make_audit", "plot_audit", "show_audit"}
 CONFIG = {
     "chunk_size": 100,
     "undefended": "tiny",
@@ -35,6 +36,8 @@ CONFIG = {
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory):
     workflow = Workflow(tmp_path_factory.mktemp("audit"), CONFIG)
+    workflow.run("--cores", "2")
+    assert "These results were not audited" in page_of(workflow)
     workflow.run("--cores", "2", "audit")
     return workflow
 
@@ -75,11 +78,59 @@ def test_random_numbers_pass_and_a_figure_is_drawn(audited):
 
 def test_a_second_audit_does_nothing_and_a_run_has_none(audited):
     assert audited.plan("audit") == {}
-    assert not {"audit_certificates", "make_audit", "plot_audit"} & set(audited.plan())
+    assert audited.plan() == {}
 
 
 def test_another_budget_tries_anew_and_trains_nothing(audited):
-    audited.config["audit"]["inputs"] = 5
+    before = audited.config["audit"]
+    audited.config["audit"] = before | {"inputs": 5}
     audited.write_config()
-    jobs = {"audit_certificates": 2, "make_audit": 1, "plot_audit": 1, "audit": 1}
+    jobs = {"audit_certificates": 2, "make_audit": 1, "plot_audit": 1, "show_audit": 1, "audit": 1}
     assert audited.plan("audit") == jobs
+    assert audited.plan() == {}
+    audited.config["audit"] = before
+    audited.write_config()
+
+
+def page_of(workflow):
+    page = (workflow.folder / "results" / "report.html").read_text()
+    return page.split('<section id="audit">')[1].split("</section>")[0]
+
+
+def test_the_page_shows_the_audit_of_its_own_results_alone(audited):
+    """After the audit the page has it; another configuration audits nothing and shows none."""
+    assert "attack taken away" in page_of(audited)
+    before = audited.config["experiments"]
+    audited.config["experiments"] = [before[0] | {"certify": {"alpha": 0.02}}, before[1]]
+    audited.write_config()
+    jobs = audited.plan()
+    assert jobs["certify_votes"] == jobs["build_report"] == 1
+    assert not AUDITING & set(jobs)
+    audited.run("--cores", "2")
+    assert "These results were not audited" in page_of(audited)
+    assert audited.plan() == {}
+    audited.config["experiments"] = before[:1]
+    audited.write_config()
+    assert not AUDITING & set(audited.plan())
+    audited.config["experiments"] = before
+    audited.write_config()
+    assert not AUDITING & set(audited.plan())
+    audited.run("--cores", "2")
+    assert "attack taken away" in page_of(audited)
+    assert audited.plan() == audited.plan("audit") == {}
+
+
+def test_a_page_made_again_keeps_its_audit(audited):
+    template = audited.folder / "workflow" / "report" / "page" / "report.css"
+    template.write_text(template.read_text() + "\nb { color: black }\n")
+    assert audited.plan("audit") == {"build_report": 1}
+    audited.run("--cores", "2")
+    assert "attack taken away" in page_of(audited)
+    assert audited.plan() == audited.plan("audit") == {}
+
+
+def test_another_target_names_no_page(audited):
+    """`Done. Look at` an old page after a run that did not make it would mislead."""
+    (audited.folder / "results" / "reach.csv").unlink(missing_ok=True)
+    done = audited.run("--cores", "1", "reach")
+    assert f"Done. Look at {audited.folder / 'results'}\n" in done

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import sync_playwright
 
-from certbd import products
+from certbd import io, products
 from conftest import Workflow
 
 NASTY = "<b onclick=x>&"
@@ -44,6 +44,7 @@ AUDIT = {
     "certificate": "trigger",
     "side": "both",
     "violation_rate_upper": 0.02,
+    "without_votes": 0,
 }
 SIZES = {"desktop": (1280, 800), "phone": (360, 740)}
 
@@ -63,9 +64,15 @@ def finished(tmp_path_factory):
     audit = [AUDIT | {"scale": s, "trials": 30, "violations": v} for s, v in ((0.9, 0), (2, 11))]
     written = folder / "results" / "audit.csv"
     pd.DataFrame(audit).to_csv(written, index=False)
-    products.write_sums(folder / "results" / "audit.provenance.json", [written], {})
-    assert workflow.plan() == {"build_report": 1}
-    workflow.run("report", "--cores", "1")
+    made = [io.read_provenance(path) for path in folder.glob("results/**/certificates.parquet")]
+    tried = {"certificates": [origin["identity"] for origin in made]}
+    for inputs, shown in (({}, False), ({"certificates": ["0"] * 3}, False), (tried, True)):
+        sums = folder / "results" / "audit.provenance.json"
+        products.write_sums(sums, [written], {"inputs": inputs})
+        assert workflow.plan() == {}  # whatever lies in results/
+        workflow.run("report", "--cores", "1", "--forcerun", "build_report")
+        page = (folder / "results/report.html").read_text()
+        assert ("These results were not audited" in page) != shown
     return folder
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from certbd import outcomes
 from conftest import ROOT, Workflow
 
 BLOCK = re.compile(r"^```(python|yaml|sh|diff)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -99,3 +100,50 @@ def test_the_added_defence_certifies_as_its_formula_says(extended):
     rows = table["radius_rows"].to_numpy()
     assert ((1 - rows / n) ** m > 1.5 - table["p_lower"])[rows >= 0].all()
     assert ((1 - (rows + 1) / n) ** m <= 1.5 - table["p_lower"])[rows >= 0].all()
+
+
+def test_the_added_defence_and_learner_are_audited(extended):
+    audit = pd.read_csv(extended / "results" / "audit.csv")
+    tried = {
+        (defense, certificate, side)
+        for defense, certificate, side in audit[["defense", "certificate", "side"]].to_numpy()
+    }
+    assert {
+        ("bootstrap", "rows", "train"), ("bootstrap", "trigger", "test"),
+        ("bootstrap", "trigger", "both"), ("decoupled", "joint", "test"),
+        ("decoupled", "joint", "train"), ("decoupled", "joint", "both"),
+    } <= tried  # fmt: skip
+    assert (audit["trials"] > 0).all()
+    assert (audit["without_votes"] == 0).all()
+    inside = audit[outcomes.inside(audit)]
+    assert outcomes.explained(inside["violations"].sum(), inside["trials"].sum(), 0.05)
+    checks = pd.read_csv(extended / "results" / "noise_audit.csv")
+    rows = checks[(checks["defense"] == "bootstrap") & (checks["stream"] == "train")]
+    assert rows["check"].tolist() == ["draws of each row"]
+    assert rows["numbers"].tolist() == [12 * 100]
+    assert checks["passed"].all()
+    assert "bootstrap" in (extended / "results" / "report.html").read_text()
+
+
+def test_a_defence_whose_audit_nobody_has_described_is_refused(extended):
+    """Each of the two lines alone is not enough: no trials and no checks of something else."""
+    library = extended / "workflow" / "scripts" / "certbd"
+    (path,) = extended.glob("results/**/bootstrap/**/audit.parquet")
+    command = [sys.executable, "-m", "snakemake", str(path.relative_to(extended)), "--cores", "1"]
+    command += ["--configfile", "extended.yaml"]
+    for name, line, told in (
+        (
+            "audit.py",
+            '    "bootstrap": (claim_trials, _rows_sides),\n',
+            "defence bootstrap is tried",
+        ),
+        ("streams.py", "    Bootstrap: _bootstrap,\n", "the draw Bootstrap takes"),
+    ):
+        text = (library / name).read_text()
+        assert line in text
+        (library / name).write_text(text.replace(line, ""))
+        done = subprocess.run(command, cwd=extended, capture_output=True, text=True, check=False)
+        (library / name).write_text(text)
+        assert done.returncode
+        (log,) = extended.glob("results/**/bootstrap/**/audit_certificates.log")
+        assert told in log.read_text()

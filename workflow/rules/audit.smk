@@ -1,6 +1,7 @@
 """Target audit. From: certificates, and the world that they were made in. To: results/audit.csv (how
 often certified predictions were broken inside and outside their certificates),
-results/noise_audit.csv (the random numbers used, checked) and results/figures/{dataset}/audit.svg.
+results/noise_audit.csv (the random numbers used, checked), results/figures/{dataset}/audit.svg and the
+page that shows it.
 """
 
 AUDITED = [
@@ -9,15 +10,19 @@ AUDITED = [
     if run not in CONFIG.external
     and CONFIG.learners[run.learner].get("features", {}).get("kind") != "encoder"
 ]
+NOT_AUDITED = [row for row in CONFIG.rows if row not in AUDITED]
 AUDITED_DATASETS = list(dict.fromkeys(run.dataset for run, certification in AUDITED))
 AUDIT_FIGURES = [f"results/figures/{dataset}/audit.svg" for dataset in AUDITED_DATASETS]
 
 
 rule audit:
-    """Needs the tables and figures of the audit; makes nothing more: the name of a target."""
+    """Needs the tables and figures of the audit, and the page with it; makes nothing more: the name
+    of a target.
+    """
     input:
         "results/audit.csv",
         "results/noise_audit.csv",
+        "results/audit.shown",
         AUDIT_FIGURES + papers(AUDIT_FIGURES),
 
 
@@ -56,8 +61,12 @@ rule audit_certificates:
 
 
 rule make_audit:
-    """Needs the trials and checks of every experiment; makes the two tables of the audit."""
+    """Needs the trials and checks of every experiment; makes the two tables of the audit.
+
+    It waits for the page, which reads the tables that lie in results/ while it is made.
+    """
     input:
+        page=ancient("results/report.html"),
         trials=[
             path_of(*row).replace("certificates.parquet", "audit.parquet")
             for row in AUDITED
@@ -91,16 +100,21 @@ rule make_audit:
             "rows": [
                 run._asdict() | certification._asdict()
                 for run, certification in AUDITED
-            ]
+            ],
+            "others": [
+                run._asdict() | certification._asdict()
+                for run, certification in NOT_AUDITED
+            ],
         },
         inputs=lambda w: {
+            "certificates": summary_inputs()["certificates"],
             "audit": [
                 identity(
                     "audit",
                     SimpleNamespace(**run._asdict(), **certification._asdict()),
                 )
                 for run, certification in AUDITED
-            ]
+            ],
         },
         code=code("make_audit.py"),
     script:
@@ -132,3 +146,17 @@ rule plot_audit:
         code=code("plot_audit.py"),
     script:
         "../scripts/plot_audit.py"
+
+
+use rule build_report as show_audit with:
+    input:
+        **PAGE_INPUTS,
+        page=ancient("results/report.html"),
+        audit="results/audit.csv",
+        audit_sums="results/audit.provenance.json",
+    output:
+        shown=touch("results/audit.shown"),
+    log:
+        "results/logs/show_audit.log",
+    benchmark:
+        "results/benchmarks/show_audit.tsv"

@@ -599,15 +599,11 @@ def papers(figures):
     return [str(Path(figure).with_suffix(".pdf")) for figure in figures]
 
 
-def existing(path):
-    """A file that some other target makes, where it has been made."""
-    return [path] if Path(path).exists() else []
-
-
 def where_to_look():
-    """The line that ends a run."""
-    here = existing("results/report.html") or ["results/"]
-    return f"Done. Look at {Path(here[0]).resolve()}"
+    """The line that ends a run: its page, or the folder where its targets had none made."""
+    made = {file for job in workflow.persistence.dag.jobs for file in job.output}
+    page = "results/report.html"
+    return f"Done. Look at {Path(page if page in made else 'results').resolve()}"
 
 
 def page_row(run, certification):

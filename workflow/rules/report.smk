@@ -1,10 +1,25 @@
-"""Stage report, without torch. From: all tables of a run, its inputs, the audit where there is one. To:
-results/report.html, one page that opens offline.
+"""Stage report, without torch. From: all tables of a run, its inputs, and the audit if there is one of
+these very certificates. To: results/report.html, one page that opens offline.
 """
 
 TRAINED_ON = list(dict.fromkeys(run.dataset for run in RUNS))
 PAGE = SCRIPTS.parent / "report" / "page"
 ATTACKED_BY = list(dict.fromkeys((run.dataset, run.attack) for run in RUNS))
+
+
+PAGE_INPUTS = {
+    "summary": "results/summary.csv",
+    "curves": "results/curves.csv",
+    "sums": "results/provenance.json",
+    "certificates": [path_of(*row) for row in CONFIG.rows],
+    "undefended": UNDEFENDED_INPUTS,
+    "sigma": [f"{RUN}/sigma.parquet".format(**run._asdict()) for run in SEARCHED],
+    "data": expand(f"{DATASET}/data.npz", dataset=TRAINED_ON),
+    "triggered": [
+        f"{ATTACK}/triggered.npz".format(dataset=dataset, attack=attack)
+        for dataset, attack in ATTACKED_BY
+    ],
+}
 
 
 onsuccess:
@@ -18,21 +33,13 @@ rule report:
 
 
 rule build_report:
-    """Needs summary, curves, certificates, noise and inputs of every experiment; makes the page."""
+    """Needs summary, curves, certificates, noise and inputs of every experiment; makes the page.
+
+    The audit is no input, or every later run would audit, too. The script shows the one in
+    results/ if its provenance names exactly these certificates.
+    """
     input:
-        summary="results/summary.csv",
-        curves="results/curves.csv",
-        sums="results/provenance.json",
-        certificates=[path_of(*row) for row in CONFIG.rows],
-        undefended=UNDEFENDED_INPUTS,
-        sigma=[f"{RUN}/sigma.parquet".format(**run._asdict()) for run in SEARCHED],
-        data=expand(f"{DATASET}/data.npz", dataset=TRAINED_ON),
-        triggered=[
-            f"{ATTACK}/triggered.npz".format(dataset=dataset, attack=attack)
-            for dataset, attack in ATTACKED_BY
-        ],
-        audit=existing("results/audit.csv"),
-        audit_sums=existing("results/audit.provenance.json"),
+        **PAGE_INPUTS,
     output:
         page="results/report.html",
     log:

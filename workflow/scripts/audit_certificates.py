@@ -3,9 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from certbd import audit, ensembles, features, io, models, outcomes, randomness, schemas, trials
+from certbd import (
+    audit,
+    ensembles,
+    features,
+    io,
+    models,
+    outcomes,
+    randomness,
+    schemas,
+    streams,
+    trials,
+)
 from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
 from certbd.domains import Replacement
 from certbd.draws import Gaussian, draw_of
@@ -19,23 +28,11 @@ def main(smk: Any) -> None:
     settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk.log[0]) as log:
         case = read_case(settings, smk.input, made, smk.resources)
-        n_rows, *shape = case.given.inputs.shape
-        checks = randomness.check_run(
-            settings["noise"],
-            settings["learner"]["kind"],
-            settings["seed"],
-            case.procedure.n_models,
-            (n_rows, int(np.prod(shape)), case.procedure.n_classes),
-        )
+        noisy = case.noise is not None or bool((case.table["sigma"] > 0).any())
+        checks = streams.check_run(case.procedure, case.given.inputs.shape, noisy)
         log.info("%s", randomness.describe(randomness.judge(checks)))
         table = audit.audit(case)
-        broken = table.loc[(table["scale"] <= 1) & (table["certificate"] != "paper"), "broken"]
-        log.info(
-            "%d trials; inside the certificates %d of %d broken",
-            len(table),
-            broken.sum(),
-            len(broken),
-        )
+        log.info("%d rows; %s", len(table), outcomes.describe_trials(table, case.alpha))
         origin = io.provenance(settings, smk.params.code, made)
         io.write_table(smk.output.checks, checks, randomness.CHECKS, origin)
         io.write_table(smk.output.trials, table, outcomes.TRIALS, origin)
@@ -51,7 +48,7 @@ def read_case(
     table = io.read_table(files.certificates, schemas.CERTIFICATES, made["certificates"])
     certification = Certification(**settings["certification"])
     levels, n_classes = settings["noise"], len(data.class_names)
-    sigma_train = np.zeros(len(given.labels))
+    sigma_train: Any = None  # an array for the defences that have it
     if levels is None or "train" in levels:
         sigma_train = sigma_of(
             schemas.TRAIN, len(given.labels), levels, files.get("sigma"), made.get("sigma")
@@ -62,7 +59,7 @@ def read_case(
     mapped = settings["learner"].get("features")
     procedure = Procedure(
         models.with_pretrained(settings["learner"], resources.pretrained),
-        draw_of(levels, n_classes) if levels else Gaussian(sigma_train),
+        Gaussian(sigma_train) if levels is None else draw_of(levels, n_classes),
         n_classes,
         settings["seed"],
         certification.n_models,

@@ -1,5 +1,6 @@
 """Build the page that shows a run: coverage, curves, noise, single inputs, provenance."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from certbd.logs import job_log
 
 
 def main(smk: Any) -> None:
-    """Make ``report.html``."""
+    """Make ``report.html``, or make it anew where it is an input: after the audit."""
     rows, made = smk.params.settings["rows"], smk.params.inputs
     with job_log(smk.log[0]) as log:
         products.check_sums(smk.input.sums)
@@ -45,10 +46,7 @@ def main(smk: Any) -> None:
                 sigma = io.read_table(path, schemas.SIGMA, identity)
                 row["sigma"] = explorer.sigma_quantiles(sigma)
                 row["start"] = float(sigma["start"].iloc[0])
-        audit = None
-        if smk.input.get("audit"):
-            products.check_sums(smk.input.audit_sums[0])
-            audit = pd.read_csv(smk.input.audit[0])
+        audit = _audit(Path(smk.input.sums).with_name("audit.csv"), made["certificates"])
         page = {
             "experiments": experiments,
             "lines": report.lines(curves),
@@ -57,9 +55,21 @@ def main(smk: Any) -> None:
             "tries": report.tries(audit),
         }
         html = report.render(page)
-        with io.atomic(smk.output.page) as temporary:
+        with io.atomic(smk.output.get("page") or smk.input.page) as temporary:
             temporary.write_text(html)
         log.info("%d experiments, %d bytes", len(experiments), len(html))
+
+
+def _audit(table: Path, certificates: list[str]) -> pd.DataFrame | None:
+    """Return the table of the audit if there is one, and of exactly these certificates."""
+    sums = table.with_name("audit.provenance.json")
+    if not sums.exists():
+        return None
+    tried = products.read_sums(sums).get("inputs", {}).get("certificates", [])
+    if sorted(tried) != sorted(certificates):
+        return None
+    products.check_sums(sums)
+    return pd.read_csv(table)
 
 
 def _inputs(smk: Any, dataset: str) -> tuple[Any, dict[str, Any]]:

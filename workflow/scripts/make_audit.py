@@ -17,9 +17,8 @@ def main(smk: Any) -> None:
             io.read_table(file, outcomes.TRIALS, identity)
             for file, identity in zip(smk.input.trials, made["audit"], strict=True)
         ]
-        summary = outcomes.summarise(list(zip(rows, tables, strict=True)))
-        inside = summary.loc[outcomes.inside(summary), ["violations", "trials"]].sum()
-        found = outcomes.describe(tuple(inside), max(row["alpha"] for row in rows))
+        others = [(row, pd.DataFrame(columns=outcomes.TRIALS.names)) for row in settings["others"]]
+        summary = outcomes.summarise([*zip(rows, tables, strict=True), *others])
         products.write_csv(smk.output.audit, summary)
         checks = [
             io.read_table(file, randomness.CHECKS, identity).assign(
@@ -27,13 +26,26 @@ def main(smk: Any) -> None:
             )
             for row, file, identity in zip(rows, smk.input.checks, made["audit"], strict=True)
         ]
-        checked = randomness.judge(pd.concat(checks).drop_duplicates(randomness.KEY))
+        none = pd.DataFrame(columns=[*randomness.KEY, *randomness.CHECKS.names])
+        every = pd.concat(checks) if checks else none.loc[:, ~none.columns.duplicated()]
+        checked = randomness.judge(every.drop_duplicates(randomness.KEY))
         products.write_csv(smk.output.noise, checked[[*randomness.NOISE_AUDIT]])
         origin = io.provenance(settings, smk.params.code, made)
         products.write_sums(smk.output.sums, [smk.output.audit, smk.output.noise], origin)
-        for line in (found, randomness.describe(checked)):
+        for line in (*_told(summary, rows), randomness.describe(checked)):
             log.info("%s", line)
             print(line)
+
+
+def _told(summary: pd.DataFrame, rows: list[dict[str, Any]]) -> list[str]:
+    """Say what broke inside the certificates, and which experiments were not tried."""
+    own = summary[outcomes.inside(summary)]
+    violations, trials, without_votes = (
+        int(own[name].sum()) for name in ("violations", "trials", "without_votes")
+    )
+    alpha = max((row["alpha"] for row in rows), default=1.0)
+    found = outcomes.describe((violations, trials), alpha, without_votes)
+    return [found, *(f"not tried: {name}" for name in outcomes.untried(summary))]
 
 
 if "snakemake" in globals():

@@ -332,6 +332,7 @@ function auditOf(experiment) {
   if (!here.length) return null;
   const inside = here.filter((a) => a.certificate !== "paper" && (a.scale === null || a.scale <= 1));
   const sum = (name) => inside.reduce((total, a) => total + a[name], 0);
+  if (!sum("trials")) return "not tried";
   return `${sum("violations")} of ${sum("trials")} attempts inside the certified set broke a prediction`;
 }
 

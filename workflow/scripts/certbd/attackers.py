@@ -1,69 +1,30 @@
 """The worst perturbations of a certified set that can be found, to try a certificate with.
 
-Searches see pilot models, never those whose votes decide. They minimise, for each test input, the
-**score** of its label: the pilots' margin over the next label, mean over standard deviation, which
-for a linear classifier under Gaussian noise is ``ppf(p_A)`` itself. Steps follow Frank and Wolfe
-(Naval Research Logistics Quarterly 3, 1956), pushed out to the sphere.
+Searches see pilot models, never those whose votes decide, and lower the score of each test input's
+label (`descent`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from certbd import closed_form
+from certbd import closed_form, rng
+from certbd.descent import EVALUATION_BYTES, descend, parts, score
 from certbd.io import PoisonedSet
 from certbd.models import LinearClassifier
 from certbd.networks import Ensemble, logits, saved_bytes
 
-STEPS = 10
 SURROGATE_STEPS = 5
-EVALUATION_BYTES = 2**27
-"""Memory for what pilots keep of their evaluations: inputs x pilots."""
+ROWS = 1024
+"""Training rows that are moved together."""
 PENALTY = 0.01
 """Of the ridge regression that stands for a network."""
 
 Inputs = NDArray[np.float32]
-
-
-def score(answers: Tensor, labels: Tensor) -> Tensor:
-    """Return the score (n,) of labels (n,) from the pilots' logits (pilots, n, classes)."""
-    own = torch.nn.functional.one_hot(labels, answers.shape[-1]).bool()
-    rest = answers.masked_fill(own, -torch.inf).amax(-1)
-    margins = answers.masked_fill(~own, 0).sum(-1) - rest  # (pilots, n)
-    return margins.mean(0) / margins.std(0).clamp(min=1e-6 * (1 + margins.abs().mean().item()))
-
-
-def descend(
-    scores: Callable[[Sequence[Tensor]], Tensor],
-    sizes: Sequence[tuple[NDArray[np.float64], int]],
-    steps: int = STEPS,
-) -> list[Tensor]:
-    """Minimise scores (n,) over blocks (n, d) of given norms (n,), one pair (norms, d) a block."""
-    radii = [torch.tensor(norms, dtype=torch.float32)[:, None] for norms, _ in sizes]
-    blocks = [torch.zeros(len(norms), d) for norms, d in sizes]
-    best, lowest = blocks, torch.full((len(blocks[0]),), torch.inf)
-    for step in range(steps + 1):
-        blocks = [block.detach().requires_grad_() for block in blocks]
-        values = scores(blocks)
-        if step:
-            better = values.detach() < lowest
-            lowest = torch.where(better, values.detach(), lowest)
-            pairs = zip(blocks, best, strict=True)
-            best = [torch.where(better[:, None], new.detach(), old) for new, old in pairs]
-        gradients = torch.autograd.grad(values.sum(), blocks)
-        weight = 2 / (step + 2)
-        blocks = [
-            _to_norm((1 - weight) * block.detach() - weight * radius * _to_norm(gradient), radius)
-            for block, gradient, radius in zip(blocks, gradients, radii, strict=True)
-        ]
-    return best
-
-
-def _to_norm(vectors: Tensor, norms: Tensor | float = 1.0) -> Tensor:
-    return norms * torch.nn.functional.normalize(vectors, dim=1, eps=1e-30)
 
 
 def step_inputs(
@@ -85,11 +46,13 @@ def step_inputs(
     shape = (1, *inputs.shape[1:])
     linear = isinstance(module, LinearClassifier)
     each = 3 * inputs[:1].nbytes + (0 if linear else saved_bytes(module, shape))
-    width = max(1, EVALUATION_BYTES // (len(draws) * each))
+    some = max(1, EVALUATION_BYTES // each)  # of the pilots
     return np.concatenate(
         [
-            _step_part(module, pilots, inputs[part], sigma[part], labels[part], norms[part], draws)
-            for part in (slice(k, k + width) for k in range(0, len(inputs), width))
+            _step_part(
+                module, pilots, inputs[part], sigma[part], labels[part], norms[part], draws, some
+            )
+            for part in parts(len(inputs), len(draws) * each)
         ]
     )
 
@@ -102,13 +65,22 @@ def _step_part(
     labels: NDArray[np.int64],
     norms: NDArray[np.float64],
     draws: Tensor,
+    some: int,
 ) -> Inputs:
+    """Move inputs; pilots answer `some` at a time, again for gradients if these are not all."""
     clean, targets = torch.from_numpy(inputs), torch.tensor(labels)
     scale = torch.tensor(sigma, dtype=torch.float32).reshape(-1, *[1] * (clean.ndim - 1))
 
+    def answers(step: Tensor, part: slice) -> Tensor:
+        noisy = clean + step.reshape(clean.shape) + scale * draws[part, None]
+        return logits(module, {name: state[part] for name, state in pilots.items()}, noisy)
+
     def scores(blocks: Sequence[Tensor]) -> Tensor:
-        noisy = clean + blocks[0].reshape(clean.shape) + scale * draws[:, None]
-        return score(logits(module, pilots, noisy), targets)
+        if some >= len(draws):
+            return score(answers(blocks[0], slice(None)), targets)
+        few = [slice(start, start + some) for start in range(0, len(draws), some)]
+        found = [checkpoint(answers, blocks[0], part, use_reentrant=False) for part in few]
+        return score(torch.cat(found), targets)
 
     (step,) = descend(scores, [(norms, clean[0].numel())])
     return inputs + step.reshape(clean.shape).numpy()
@@ -124,6 +96,8 @@ class ClassMeans:
     def __init__(
         self, training: PoisonedSet, sigma: NDArray[np.float64], pilots: Ensemble, draws: Tensor
     ) -> None:
+        if not (np.isfinite(sigma) & (sigma > 0)).all():
+            raise ValueError("every training input needs Gaussian noise of finite sigma above 0")
         self.training, self.sigma = training, sigma
         self.counts = np.bincount(training.labels)
         self.variance = np.bincount(training.labels, np.square(sigma))
@@ -137,6 +111,9 @@ class ClassMeans:
         answers = (means * noisy[:, :, None]).sum(-1) - means.square().sum(-1) / 2
         return score(answers, labels)
 
+    def _in_parts(self, n: int) -> list[slice]:
+        return parts(n, 4 * self.means.nbytes)
+
     def worst(
         self,
         inputs: Inputs,
@@ -144,30 +121,44 @@ class ClassMeans:
         labels: NDArray[np.int64],
         norms: NDArray[np.float64],
         both: bool,
-    ) -> tuple[list[PoisonedSet], Inputs]:
+    ) -> tuple[Iterator[PoisonedSet], Inputs]:
         """Search the ellipsoid ``|delta_0|^2/sigma_0^2 + sum_i |delta_i|^2/sigma_i^2 = norms^2``.
 
-        Returns a training set for each input, and the inputs, moved if `both`.
+        Returns a training set for each input, one at a time, and the inputs, moved if `both`.
         """
+        found = [
+            self._worst(inputs[part], sigma[part], labels[part], norms[part], both)
+            for part in self._in_parts(len(inputs))
+        ]
+        shifts, moved = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        share = self.counts * np.square(self.sigma)[:, None] / self.variance
+        share = share[np.arange(len(share)), self.training.labels]  # of its class's shift, per row
+        return (self._shifted(shift, share) for shift in shifts), moved
+
+    def _worst(
+        self,
+        inputs: Inputs,
+        sigma: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        norms: NDArray[np.float64],
+        both: bool,
+    ) -> tuple[Inputs, Inputs]:
+        """Return the shift of each class for each input, and the inputs, moved if `both`."""
         flat, test = torch.from_numpy(inputs).flatten(1), torch.tensor(sigma, dtype=torch.float32)
         features, n_classes = flat.shape[1], len(self.counts)
 
-        def parts(block: Tensor) -> tuple[Tensor, Tensor]:
+        def steps(block: Tensor) -> tuple[Tensor, Tensor]:
             step = block[:, :features] * test[:, None] if both else torch.zeros_like(flat)
             shifts = block[:, -n_classes * features :].unflatten(1, (n_classes, features))
             return step, shifts * self.unit[:, None]
 
         def scores(blocks: Sequence[Tensor]) -> Tensor:
-            step, shifts = parts(blocks[0])
+            step, shifts = steps(blocks[0])
             return self.scores(flat + step, shifts, test, torch.tensor(labels))
 
         size = (n_classes + int(both)) * features
-        step, shifts = parts(descend(scores, [(norms, size)])[0])
-        share = self.counts * np.square(self.sigma)[:, None] / self.variance
-        share = share[np.arange(len(share)), self.training.labels]  # of its class's shift, per row
-        sets = [self._shifted(shift[self.training.labels].numpy() * share[:, None])
-                for shift in shifts]  # fmt: skip
-        return sets, inputs + step.reshape(inputs.shape).numpy()
+        step, shifts = steps(descend(scores, [(norms, size)])[0])
+        return shifts.numpy(), inputs + step.reshape(inputs.shape).numpy()
 
     def worst_trigger(
         self,
@@ -176,11 +167,28 @@ class ClassMeans:
         labels: NDArray[np.int64],
         norms: NDArray[np.float64],
         n_poisoned: int,
-    ) -> tuple[list[PoisonedSet], Inputs]:
+    ) -> tuple[Iterator[PoisonedSet], Inputs]:
         """Search triggers of given norms on the test input and on `n_poisoned` rows of one class.
 
         The class is the one whose shift lowers the score most.
         """
+        found = [
+            self._worst_trigger(inputs[part], sigma[part], labels[part], norms[part], n_poisoned)
+            for part in self._in_parts(len(inputs))
+        ]
+        chosen, triggers, moved = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        pairs = zip(chosen.tolist(), triggers, strict=True)
+        return (self._triggered(label, trigger, n_poisoned) for label, trigger in pairs), moved
+
+    def _worst_trigger(
+        self,
+        inputs: Inputs,
+        sigma: NDArray[np.float64],
+        labels: NDArray[np.int64],
+        norms: NDArray[np.float64],
+        n_poisoned: int,
+    ) -> tuple[NDArray[np.int64], Inputs, Inputs]:
+        """Return the class chosen for each input, the trigger on its rows, and the inputs moved."""
         flat, test = torch.from_numpy(inputs).flatten(1), torch.tensor(sigma, dtype=torch.float32)
         targets, rows = torch.tensor(labels), torch.arange(len(inputs))
         shifts = torch.zeros(len(inputs), len(self.counts), flat.shape[1], requires_grad=True)
@@ -196,17 +204,30 @@ class ClassMeans:
             return self.scores(flat + blocks[0], moved, test, targets)
 
         step, trigger = descend(scores, [(norms, flat.shape[1])] * 2)
-        sets = []
-        for label, direction in zip(chosen.tolist(), trigger.numpy(), strict=True):
-            moved = np.zeros((len(self.training.labels), flat.shape[1]))
-            moved[np.flatnonzero(self.training.labels == label)[: count[label]]] = direction
-            sets.append(self._shifted(moved))
-        return sets, inputs + step.reshape(inputs.shape).numpy()
+        return chosen.numpy(), trigger.numpy(), inputs + step.reshape(inputs.shape).numpy()
 
-    def _shifted(self, steps: NDArray[np.float64]) -> PoisonedSet:
-        clean = self.training.inputs
-        moved = (clean + steps.reshape(clean.shape)).astype(np.float32)
+    def _triggered(self, label: int, trigger: Inputs, n_poisoned: int) -> PoisonedSet:
+        share = np.zeros(len(self.training.labels))
+        share[np.flatnonzero(self.training.labels == label)[:n_poisoned]] = 1
+        return self._shifted(np.broadcast_to(trigger, (len(self.counts), len(trigger))), share)
+
+    def _shifted(self, shift: Inputs, share: NDArray[np.float64]) -> PoisonedSet:
+        """Move each training row by its share of the shift (classes, features) of its class."""
+        moved = self.training.inputs.copy()
+        flat, labels = moved.reshape(len(moved), -1), self.training.labels
+        for part in (slice(start, start + ROWS) for start in range(0, len(flat), ROWS)):
+            flat[part] = flat[part] + shift[labels[part]] * share[part, None]
         return self.training._replace(inputs=moved)
+
+
+def training_draws(training: PoisonedSet, seed: int, n_pilots: int) -> Tensor:
+    """Return pilots' standard normal noise on training rows (pilots, n, features)."""
+    shape = training.inputs.reshape(len(training.labels), -1).shape
+    noise = np.empty((n_pilots, *shape), np.float32)
+    generators = rng.generators(seed, rng.Purpose.PILOT_TRAIN_NOISE, range(n_pilots))
+    for own, generator in zip(noise, generators, strict=True):
+        generator.standard_normal(out=own, dtype=np.float32)
+    return torch.from_numpy(noise)
 
 
 def worst_rows(
@@ -238,21 +259,22 @@ def worst_rows(
     """
     rows = torch.from_numpy(training.inputs).flatten(1)
     scale = torch.tensor(sigma, dtype=torch.float32)[:, None]
-    copies, test = (
-        rows + scale * noise[0],
-        torch.from_numpy(point).flatten() + sigma_test * noise[1],
-    )
+    test = torch.from_numpy(point).flatten() + sigma_test * noise[1]
     labels = torch.from_numpy(training.labels)
     n_classes, size = int(labels.max()) + 1, rows.numel()
 
+    def answers(block: Tensor, pilot: int) -> Tensor:
+        copy = rows + scale * noise[0][pilot] + block[:size].reshape(rows.shape) * scale
+        model = closed_form.ridge(copy[None], labels[None], n_classes, penalty)
+        moved = test[pilot] + (sigma_test * block[size:] if both else 0)
+        return (model["weight"][0] * moved).sum(-1) + model["bias"][0]
+
     def scores(blocks: Sequence[Tensor]) -> Tensor:
-        step = blocks[0][0, :size].reshape(rows.shape) * scale
-        models = closed_form.ridge(
-            copies + step, labels.expand(len(copies), -1), n_classes, penalty
-        )
-        moved = test + (sigma_test * blocks[0][0, size:] if both else 0)
-        answers = (models["weight"] * moved[:, None]).sum(-1) + models["bias"]
-        return score(answers[:, None], torch.tensor([label]))
+        found = [
+            checkpoint(answers, blocks[0][0], pilot, use_reentrant=False)
+            for pilot in range(len(noise[0]))
+        ]
+        return score(torch.stack(found)[:, None], torch.tensor([label]))
 
     dimension = size + both * rows.shape[1]
     (block,) = descend(scores, [(np.array([norm]), dimension)], SURROGATE_STEPS)

@@ -4,8 +4,9 @@ Sides: ``claim``, the world without the attack; ``test``, ``train`` and ``both``
 test input, the training set, or the two; ``order``, an attacked input that comes before its twin.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,29 +15,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from certbd import attackers, models, replacements, rng, sigma
-from certbd.claim_trials import Parts, claim_trials
+from certbd.claim_trials import Parts, claim_trials, discrete_claims
+from certbd.descent import EVALUATION_BYTES
 from certbd.draws import Bagging, Gaussian
 from certbd.io import PoisonedSet
-from certbd.networks import Ensemble, logits
+from certbd.networks import Ensemble, logits, saved_bytes
 from certbd.outcomes import SCALES, TRIALS, changes
 from certbd.trials import PILOTS, Case
 from certbd.worlds import Inputs, quiet
 
+T = TypeVar("T")
 SURROGATES = 4
 """Pilots of the ridge regression that stands for a network."""
 
 
 def audit(case: Case) -> pd.DataFrame:
-    """Try the certificates of a run; return one row a trial, the columns of `outcomes.TRIALS`."""
-    sides: dict[str, Callable[[Case], Parts]] = {
-        "discrete": _discrete_sides,
-        "bagging": _rows_sides,
-        "statistic": _rows_sides,
-    }
-    parts = [*claim_trials(case), *sides.get(case.defense, _gaussian_sides)(case)]
-    if case.defense == "cert_ssb":
-        parts += _order_side(case)
-    found = [part for part in parts if len(part)]
+    """Try the certificates of a run; return one row a trial, the columns of `outcomes.TRIALS`.
+
+    Raises
+    ------
+    ValueError
+        If nobody has said how the run's defence or learner is tried.
+    """
+    sides = _known(SIDES, case.defense, "defence", "SIDES")
+    found = [part for side in sides for part in side(case) if len(part)]
     if not found:
         return pd.DataFrame(columns=TRIALS.names)
     keys = ["certificate", "side", "scale", "split", "sample"]
@@ -47,13 +49,16 @@ def _test_side(
     case: Case, rows: pd.DataFrame, norms: NDArray[np.float64], certificate: str
 ) -> Parts:
     """Move test inputs by shares of `norms`; training set as given."""
-    pilots, draws = case.pilots(case.given), case.pilot_noise()
-    fresh = case.procedure.fresh()
-    ensemble = case.procedure.train(case.given, fresh)
-    for scale in SCALES:
-        moved = _stepped(case, pilots, draws, rows, case.inputs(rows), scale * norms)
-        votes = case.procedure.count(ensemble, moved, case.test_noise(rows), fresh)
-        yield case.outcome(rows, votes, len(fresh), (certificate, "test", scale))
+    pilots, draws, points = case.pilots(case.given), case.pilot_noise(), case.inputs(rows)
+    polls = [
+        (
+            rows,
+            _stepped(case, pilots, draws, rows, points, scale * norms),
+            (certificate, "test", scale),
+        )
+        for scale in SCALES
+    ]
+    yield from case.compare_all(case.given, polls)
 
 
 def _stepped(
@@ -71,16 +76,16 @@ def _gaussian_sides(case: Case) -> Parts:
     if not len(rows):
         return
     yield from _test_side(case, rows, (rows["sigma"] * rows["margin"]).to_numpy(), "joint")
-    rows = case.retrained(rows)
-    if case.procedure.learner["kind"] == "nearest_class_mean":
-        yield from _class_mean_sides(case, rows)
-    else:
-        yield from _ridge_sides(case, rows)
+    yield from _by_learner(case, case.retrained(rows))
+
+
+def _by_learner(case: Case, rows: pd.DataFrame) -> Parts:
+    return _known(SEARCHES, case.procedure.learner["kind"], "learner", "SEARCHES")(case, rows)
 
 
 def _class_mean_sides(case: Case, rows: pd.DataFrame) -> Parts:
     pilots, draws = case.pilots(case.given), case.pilot_noise()
-    attacker = attackers.ClassMeans(case.given, case.sigma_train, pilots, draws)
+    attacker = attackers.ClassMeans(case.given, case.training_noise(), pilots, draws)
     known = (case.inputs(rows), rows["sigma"].to_numpy(), rows["prediction"].to_numpy(np.int64))
     n_poisoned = len(case.given.indices)
     for scale in SCALES:
@@ -97,29 +102,23 @@ def _class_mean_sides(case: Case, rows: pd.DataFrame) -> Parts:
 def _ridge_sides(case: Case, rows: pd.DataFrame) -> Parts:
     """Search training sets through ridge regression; test inputs through the run's own pilots."""
     pilots, draws = case.pilots(case.given), case.pilot_noise()
-    shape = case.given.inputs.reshape(len(case.given.labels), -1).shape
     seed, learner = case.procedure.seed, case.procedure.learner
-    generators = rng.generators(seed, rng.Purpose.PILOT_TRAIN_NOISE, range(SURROGATES))
-    drawn = np.stack([g.standard_normal(shape, np.float32) for g in generators])
-    noise = (torch.from_numpy(drawn), draws[:SURROGATES].flatten(1))
-    penalty = learner.get("penalty", attackers.PENALTY)
-    points = case.inputs(rows)
+    noise = (attackers.training_draws(case.given, seed, SURROGATES), draws[:SURROGATES].flatten(1))
+    penalty = learner["penalty"] if learner["kind"] == "ridge" else attackers.PENALTY
     for scale in SCALES:
         for side in ("train", "both"):
-            found = [
-                attackers.worst_rows(
-                    case.given, case.sigma_train, point, row.sigma, row.prediction,
-                    scale * row.margin, side == "both", noise, penalty,
-                )
-                for point, row in zip(points, rows.itertuples(), strict=True)
-            ]  # fmt: skip
-            moved = points
-            if side == "both":
-                left = np.array([left for _, left in found]) * rows["sigma"].to_numpy()
-                moved = _stepped(case, pilots, draws, rows, points, left)
-            yield case.compare_each(
-                (world for world, _ in found), rows, moved, ("joint", side, scale)
-            )
+            for k in range(len(rows)):
+                row = rows.iloc[k : k + 1]
+                (point,), (margin,) = case.inputs(row), row["margin"]
+                world, left = attackers.worst_rows(
+                    case.given, case.training_noise(), point, row["sigma"].item(),
+                    row["prediction"].item(), scale * margin, side == "both", noise, penalty,
+                )  # fmt: skip
+                moved = case.inputs(row)
+                if side == "both":
+                    norms = left * row["sigma"].to_numpy()
+                    moved = _stepped(case, pilots, draws, row, moved, norms)
+                yield case.compare_each([world], row, moved, ("joint", side, scale))
 
 
 def _rows_sides(case: Case) -> Parts:
@@ -147,15 +146,20 @@ def _rows_sides(case: Case) -> Parts:
 def _rows_and_trigger(case: Case, rows: pd.DataFrame) -> Parts:
     """Move test inputs against pilots of the given world: rows far away tell no direction."""
     pilots = case.pilots(case.given)
-    n_poisoned, draws, fresh = len(case.given.indices), case.pilot_noise(), case.procedure.fresh()
+    n_poisoned, draws = len(case.given.indices), case.pilot_noise()
     worlds = _replaced(case, rows, _runners_up(case, rows), np.full(len(rows), n_poisoned))
     for k, world in enumerate(worlds):
-        row, ensemble = rows.iloc[k : k + 1], case.procedure.train(world, fresh)
-        for scale in SCALES:
-            norms = scale * row["radius_trigger"].to_numpy()
-            moved = _stepped(case, pilots, draws, row, case.inputs(row), norms)
-            votes = case.procedure.count(ensemble, moved, case.test_noise(row), fresh)
-            yield case.outcome(row, votes, len(fresh), ("trigger", "both", scale))
+        row = rows.iloc[k : k + 1]
+        points, norms = case.inputs(row), row["radius_trigger"].to_numpy()
+        polls = [
+            (
+                row,
+                _stepped(case, pilots, draws, row, points, scale * norms),
+                ("trigger", "both", scale),
+            )
+            for scale in SCALES
+        ]
+        yield from case.compare_all(world, polls)
 
 
 def _replaced(
@@ -172,7 +176,11 @@ def _runners_up(case: Case, rows: pd.DataFrame) -> NDArray[np.int64]:
     """Return the label that pilots like best after the certified one."""
     points = torch.from_numpy(case.inputs(rows))
     module = models.build(case.procedure.learner, points.shape[1:], case.procedure.n_classes)
-    answers = logits(module, case.pilots(case.given), points.expand(PILOTS, *points.shape)).mean(0)
+    pilots, each = case.pilots(case.given), saved_bytes(module, (1, *points.shape[1:]))
+    few = points.split(max(1, EVALUATION_BYTES // each))
+    answers = torch.cat(
+        [logits(module, pilots, some.expand(PILOTS, *some.shape)).mean(0) for some in few]
+    )
     own = torch.tensor(rows["prediction"].to_numpy(np.int64))[:, None]
     return answers.scatter(1, own, -torch.inf).argmax(1).numpy()
 
@@ -183,17 +191,15 @@ def _discrete_sides(case: Case) -> Parts:
     if not len(rows):
         return
     few = case.retrained(rows)
-    pilots, draws, fresh = case.pilots(case.given), case.pilot_noise(), case.procedure.fresh()
-    ensemble, others = case.procedure.train(case.given, fresh), _runners_up(case, few)
+    pilots, draws, others = case.pilots(case.given), case.pilot_noise(), _runners_up(case, few)
+    polls = []
     for scale in SCALES:
         flips = changes(scale, rows["radius_l0"].to_numpy())
-        moved = _flipped(case, pilots, draws, rows, flips)
-        tried = flips > 0
-        if tried.any():
-            votes = case.procedure.count(
-                ensemble, moved[tried], case.test_noise(rows[tried]), fresh
-            )
-            yield case.outcome(rows[tried], votes, len(fresh), ("l0", "test", scale))
+        if (tried := flips > 0).any():
+            moved = _flipped(case, pilots, draws, rows[tried], flips[tried])
+            polls.append((rows[tried], moved, ("l0", "test", scale)))
+    yield from case.compare_all(case.given, polls)
+    for scale in SCALES:
         flips = changes(scale, few["radius_l0"].to_numpy())
         for side in ("train", "both"):
             on_test = flips // 2 if side == "both" else np.zeros_like(flips)
@@ -210,7 +216,9 @@ def _flipped(
 ) -> Inputs:
     points = case.inputs(rows)
     module = models.build(case.procedure.learner, points.shape[1:], case.procedure.n_classes)
-    size = case.noise.values if case.noise else 2
+    if case.noise is None:
+        raise ValueError("the audit of changed features needs discrete noise")
+    size = case.noise.values
 
     def noisy(inputs: Tensor) -> Tensor:
         return ((inputs * (size - 1)).round() + draws[:, None]).remainder(size) / (size - 1)
@@ -245,13 +253,45 @@ def _order_side(case: Case) -> Parts:
     every = replace(procedure, draw=Gaussian(start))
     optimisers = every.train(case.given, range(search["pilots"]), rng.PILOTS)
     pilots, draws, fresh = case.pilots(case.given), case.pilot_noise(), procedure.fresh()
-    ensemble = procedure.train(case.given, fresh)
     labelled = rows.assign(prediction=rows["prediction_storage"])
+    polls = []
     for scale in SCALES:
         norms = scale * rows["radius_paper"].to_numpy()
         moved = _stepped(case, pilots, draws, labelled, case.inputs(rows), norms)
         module = models.build(procedure.learner, moved.shape[1:], procedure.n_classes)
         with quiet():
             found = sigma.optimise_sigma(module, optimisers, moved, start, search, procedure.seed)
-        votes = procedure.count(ensemble, moved, found.sigma, fresh)
+        polls.append((moved, found.sigma))
+    every_vote = procedure.votes(case.given, fresh, polls)
+    for scale, votes in zip(SCALES, every_vote, strict=True):
         yield case.outcome(labelled, votes, len(fresh), ("paper", "order", scale))
+
+
+Side = Callable[[Case], Parts]
+SIDES: Mapping[str, tuple[Side, ...]] = {
+    "rab": (claim_trials, _gaussian_sides),
+    "cert_ssb": (claim_trials, _gaussian_sides, _order_side),
+    "decoupled": (claim_trials, _gaussian_sides),
+    "discrete": (discrete_claims, _discrete_sides),
+    "bagging": (claim_trials, _rows_sides),
+    "statistic": (claim_trials, _rows_sides),
+}
+"""How the certificates of each defence are tried."""
+SEARCHES: Mapping[str, Callable[[Case, pd.DataFrame], Parts]] = {
+    "nearest_class_mean": _class_mean_sides,
+    "ridge": _ridge_sides,
+    "mlp": _ridge_sides,
+    "cnn": _ridge_sides,
+    "preact_resnet": _ridge_sides,
+    "resnet18": _ridge_sides,
+}
+"""How training sets with Gaussian noise are searched for each learner."""
+
+
+def _known(table: Mapping[str, T], kind: str, what: str, name: str) -> T:
+    if kind not in table:
+        raise ValueError(
+            f"audit: nobody has said how {what} {kind} is tried, only {', '.join(table)}; add it "
+            f"to audit.{name} (docs/extending.md)"
+        )
+    return table[kind]

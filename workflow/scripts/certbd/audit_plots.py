@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from certbd.outcomes import inside
+from certbd.outcomes import NOT_TRIED, inside
 from certbd.plots import COLOURS, DASHES, STYLE, Dashes, save
 
 SIDES = {
@@ -31,6 +31,9 @@ def certified_against_broken(audit: pd.DataFrame, path: str | Path) -> None:
     audit : DataFrame
         Rows of one dataset, the columns of `outcomes.AUDIT`; attacks are added up.
     """
+    audit = audit[audit["side"] != NOT_TRIED["side"]]
+    if unknown := set(audit["side"]) - {*SIDES, "claim"}:
+        raise ValueError(f"sides {sorted(unknown)}; known: claim, {', '.join(SIDES)}")
     sides = [side for side in SIDES if side in set(audit["side"])]
     methods = audit[["defense", "noise"]].drop_duplicates()
     rank = methods.groupby("defense").cumcount() % len(DASHES)
@@ -53,6 +56,7 @@ def _draw_side(panel: Axes, audit: pd.DataFrame, styles: dict[tuple[str, ...], D
     panel.axvspan(0, 1, color=SHADE, zorder=0)
     for (defense, noise, certificate), line in audit.groupby(["defense", "noise", "certificate"]):
         sums = line.groupby("scale")[["trials", "violations"]].sum()
+        sums = sums[sums["trials"] > 0]
         panel.plot(
             sums.index, sums["violations"] / sums["trials"], color=COLOURS[defense],
             linestyle=(0, styles[defense, noise]), marker=MARKERS[certificate], markersize=4,
@@ -63,17 +67,20 @@ def _draw_side(panel: Axes, audit: pd.DataFrame, styles: dict[tuple[str, ...], D
 
 def _inside(audit: pd.DataFrame) -> str:
     """Say what happened inside the certificates, and how often the paper's radius failed."""
-    counts = audit.loc[inside(audit), ["violations", "trials"]].sum()
-    claims = audit.loc[audit["side"] == "claim", ["violations", "trials"]].sum()
+    claims = audit["side"] == "claim"
     paper = (audit["certificate"] == "paper") & (audit["scale"] <= 1)
-    text = (
-        f"inside the certificates {counts['violations']} of {counts['trials']} trials broken"
-        f" (the claim itself: {claims['violations']} of {claims['trials']})"
-    )
+    tried = audit.loc[inside(audit), "trials"].sum()
+    text = f"inside the certificates {_broken(audit[inside(audit)])}"
+    text += " trials broken" if tried else ""
+    text += f" (the claim itself: {_broken(audit[claims])})"
     if paper.any():
-        counts = audit.loc[paper, ["violations", "trials"]].sum()
-        text += f"; paper radius: {counts['violations']} of {counts['trials']}"
+        text += f"; paper radius: {_broken(audit[paper])}"
     return text
+
+
+def _broken(rows: pd.DataFrame) -> str:
+    violations, trials = rows[["violations", "trials"]].sum()
+    return f"{violations} of {trials}" if trials else "not tried"
 
 
 def _handles(audit: pd.DataFrame, styles: dict[tuple[str, ...], Dashes]) -> list[Line2D | Patch]:

@@ -19,9 +19,6 @@ def claim_trials(case: Case) -> Parts:
     """Compare with the world without the attack, or with as much of it as certificates cover."""
     if not len(case.given.indices):
         return
-    if case.defense == "discrete":
-        yield from _discrete_claims(case)
-        return
     rows, norm = case.certified("radius_trigger"), case.attack_norm
     share = 1.0
     if len(rows) and not (rows["radius_trigger"] > norm).any():
@@ -44,8 +41,10 @@ def claim_trials(case: Case) -> Parts:
             yield case.compare(world, rows, case.inputs(rows), ("rows", "claim", 1.0))
 
 
-def _discrete_claims(case: Case) -> Parts:
+def discrete_claims(case: Case) -> Parts:
     """Restore training set and test input, or that one of them which certificates cover."""
+    if not len(case.given.indices):
+        return
     rows = case.certified()
     points, twins = case.inputs(rows), case.inputs(rows, twins=True)
     own = (points != twins).reshape(len(rows), -1).sum(1)

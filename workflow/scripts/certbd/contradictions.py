@@ -29,6 +29,7 @@ TAKEN = {
         "report.html",
         *(f"{name}.csv" for name in ("summary", "curves", "models", "reach", "audit")),
         "noise_audit.csv",
+        "audit.shown",
         *(f"{name}provenance.json" for name in ("", "reach.", "audit.")),
     ),
     "attacks": ("benchmarks", "logs", "data.npz"),

@@ -47,6 +47,11 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def draws_means(draw: Draw | NoisyStatistic, learner: Mapping[str, Any]) -> bool:
+    """Return whether class means are drawn directly, rather than noisy copies of the inputs."""
+    return learner["kind"] == "nearest_class_mean" and isinstance(draw, Gaussian)
+
+
 def train(
     poisoned: PoisonedSet,
     draw: Draw | NoisyStatistic,
@@ -90,7 +95,7 @@ def train(
 
     def train_block(block: range) -> Ensemble:
         noise = rng.generators(seed, streams.noise, block)
-        if kind == "nearest_class_mean" and isinstance(draw, Gaussian):
+        if isinstance(draw, Gaussian) and draws_means(draw, learner):
             means = closed_form.noisy_class_means(inputs, labels, draw.sigma, n_classes, noise)
             parameters = closed_form.nearest_class_mean(means)
             return {name: parameter.to(device) for name, parameter in parameters.items()}

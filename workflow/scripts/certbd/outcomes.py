@@ -2,9 +2,9 @@
 
 A **trial** takes one certified test input to another world of its certificate's set (or, to see
 where predictions do break, beyond it), where fresh models trained by the run's own procedure vote.
-It is **broken** if another label wins and its lead over the certified one is beyond chance at the
-run's alpha. That happens with probability at most alpha if the certificate is true; and it is false
-with probability at most alpha. ``docs/audit.md``.
+If none of them votes it is no trial. It is **broken** if another label wins and its lead over the
+certified one is beyond chance at the run's alpha. That happens with probability at most alpha if
+the certificate is true; and it is false with probability at most alpha. ``docs/audit.md``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,10 @@ SCALES = (0.5, 0.9, 0.99, 1.5, 2.0, 3.0, 4.0)
 CONFIDENCE = 0.999
 """Of the upper bound on a rate of violations."""
 AXES = ("dataset", "attack", "defense", "noise", "certificate", "side", "scale")
-AUDIT = (*AXES, "trials", "violations", "violation_rate_upper")
+AUDIT = (*AXES, "trials", "violations", "violation_rate_upper", "without_votes")
 """Columns of ``audit.csv``."""
+NOT_TRIED = {"certificate": "any", "side": "not tried", "scale": np.nan}
+"""What the row of a run holds of which no certificate was tried."""
 TRIALS = pa.schema(
     [
         pa.field("split", pa.string(), nullable=False),
@@ -34,10 +36,12 @@ TRIALS = pa.schema(
         pa.field("scale", pa.float64(), nullable=False),
         pa.field("label", pa.int16(), nullable=False),
         pa.field("share", pa.float64(), nullable=False),
+        pa.field("voted", pa.int32(), nullable=False),
         pa.field("broken", pa.bool_(), nullable=False),
     ]
 )
-"""One row a trial: the certified label, the share of votes (or score) that it gets, the outcome."""
+"""One row a trial: the certified label, the share of votes (or score) that it gets, the number of
+models that voted, the outcome."""
 
 
 def broken(
@@ -72,14 +76,36 @@ def changes(scale: float, radius: NDArray[np.int64]) -> NDArray[np.int64]:
 def summarise(runs: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> pd.DataFrame:
     """Count trials and violations of runs, each with its axes, over learners and seeds.
 
+    Trials without votes are counted apart; a run without a row is `NOT_TRIED`.
     ``violation_rate_upper`` is Clopper and Pearson's bound at `CONFIDENCE`, as if trials were
     independent; inputs that share models are not.
     """
-    tables = [trials.assign(**{a: run[a] for a in AXES[:4]}) for run, trials in runs]
-    groups = pd.concat(tables).groupby(list(AXES))["broken"]
-    counts = groups.agg(trials="size", violations="sum").reset_index()
-    upper = clopper_pearson_upper(counts["violations"], counts["trials"], 1 - CONFIDENCE)
+    tables = [_known(trials).assign(**{a: run[a] for a in AXES[:4]}) for run, trials in runs]
+    if not tables:
+        return pd.DataFrame(columns=AUDIT)
+    groups = pd.concat(tables).groupby(list(AXES), dropna=False)
+    names = ("trials", "violations", "without_votes")
+    counts = groups[list(names)].sum().astype(np.int64).reset_index()
+    upper = np.full(len(counts), np.nan)
+    tried = counts["trials"].to_numpy() > 0
+    some = counts[tried]
+    upper[tried] = clopper_pearson_upper(some["violations"], some["trials"], 1 - CONFIDENCE)
     return counts.assign(violation_rate_upper=upper)[[*AUDIT]].sort_values(list(AXES))
+
+
+def _known(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return each trial's part in the counts of `summarise`."""
+    if not len(trials):
+        return pd.DataFrame([NOT_TRIED | {"trials": 0, "violations": 0, "without_votes": 0}])
+    held = (trials["voted"] > 0).to_numpy()
+    counts = {"trials": held, "violations": trials["broken"] & held, "without_votes": ~held}
+    return trials[list(AXES[4:])].assign(**counts)
+
+
+def untried(summary: pd.DataFrame) -> list[str]:
+    """Name the runs of ``audit.csv`` of which no certificate was tried."""
+    axes = summary.loc[summary["side"] == NOT_TRIED["side"], list(AXES[:4])]
+    return ["/".join(row) for row in axes.astype(str).to_numpy()]
 
 
 def explained(violations: int, trials: int, alpha: float) -> bool:
@@ -90,11 +116,24 @@ def explained(violations: int, trials: int, alpha: float) -> bool:
     return bool(binom.sf(violations - 1, trials, min(1.0, 2 * alpha)) >= 1 - CONFIDENCE)
 
 
-def describe(inside: tuple[int, int], alpha: float) -> str:
+def describe(inside: tuple[int, int], alpha: float, without_votes: int = 0) -> str:
     """Say in a line how many trials broke inside the certificates, and if alpha explains it."""
     violations, trials = inside
+    left_out = f"; {without_votes} without votes are no trials" if without_votes else ""
+    if not trials:
+        return f"inside the certificates: not tried{left_out}"
     within = "within" if explained(violations, trials, alpha) else "MORE THAN"
-    return f"inside the certificates {violations} of {trials} trials broken, {within} alpha"
+    return (
+        f"inside the certificates {violations} of {trials} trials broken, {within} alpha{left_out}"
+    )
+
+
+def describe_trials(trials: pd.DataFrame, alpha: float) -> str:
+    """Say the same of a run's trials, the columns of `TRIALS`."""
+    own = trials[inside(trials)]
+    held = own["voted"] > 0
+    counts = int((own["broken"] & held).sum()), int(held.sum())
+    return describe(counts, alpha, int((~held).sum()))
 
 
 def inside(table: pd.DataFrame) -> pd.Series:

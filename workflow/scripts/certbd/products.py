@@ -30,6 +30,16 @@ def write_sums(path: str | Path, tables: Sequence[str | Path], origin: Mapping[s
         temporary.write_text(f"{text}\n")
 
 
+def read_sums(path: str | Path) -> dict[str, Any]:
+    """Return what `write_sums` wrote; raise DataError if it is missing or damaged."""
+    check_seal(path)
+    try:
+        origin: dict[str, Any] = json.loads(Path(path).read_text())
+        return origin | {"sha256": dict(origin["sha256"])}
+    except UNREADABLE as error:
+        raise DataError(f"{path}: damaged: {error}; remove it and run again") from error
+
+
 def check_sums(path: str | Path) -> None:
     """Refuse CSV files that are not those of which `write_sums` wrote the SHA-256.
 
@@ -38,12 +48,7 @@ def check_sums(path: str | Path) -> None:
     DataError
         If one of them or the JSON file itself is missing or damaged.
     """
-    check_seal(path)
-    try:
-        sums = json.loads(Path(path).read_text())["sha256"]
-    except UNREADABLE as error:
-        raise DataError(f"{path}: damaged: {error}; remove it and run again") from error
-    for name, expected in sums.items():
+    for name, expected in read_sums(path)["sha256"].items():
         check_sum(Path(path).with_name(name), expected, f"damaged or edited since {path}")
 
 

@@ -1,11 +1,11 @@
-"""The random numbers that a run was made of, drawn again from their streams and tested.
+"""Random numbers tested: those that a run was made of, which `streams` draws again.
 
 Certificates rest on independent noise of known distribution; weak generators have been turned
 against them (Dahiya et al., arXiv 2306.14043). Each **check** has an exact or asymptotic p-value
-under that assumption. A stream's first numbers stand for it where it is long.
+under that assumption.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import stats
 
-from certbd import rng
-from certbd.domains import kept_share, shifts
+from certbd.domains import kept_share
 
-MOST_NUMBERS = 4_000_000
-"""Of a stream that are looked at, over all models."""
+PAIRS = 2**23
+"""Correlations of two models that are computed together."""
 AXES = ("dataset", "attack", "defense", "noise", "learner", "seed")
 NOISE_AUDIT = (*AXES, "stream", "check", "models", "numbers", "statistic", "p_value", "passed")
 """Columns of ``noise_audit.csv``."""
@@ -43,72 +42,10 @@ Checks = Iterator[tuple[str, float, float]]
 """Name, statistic and p-value."""
 
 
-def check_run(
-    levels: Mapping[str, Any] | None,
-    learner: str,
-    seed: int,
-    n_models: int,
-    sizes: tuple[int, int, int],
-) -> pd.DataFrame:
-    """Check training noise, test noise, and the one against the other.
-
-    Parameters
-    ----------
-    levels : mapping or None
-        The configuration's ``noise_levels``.
-    learner : str
-        Its kind.
-    sizes : tuple of int
-        Training inputs, features of each as models see it, classes.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `NOISE_AUDIT` from stream to p_value.
-    """
-    levels, indices, (n_rows, features, n_classes) = levels or {}, range(n_models), sizes
-    training = rng.generators(seed, rng.Purpose.TRAIN_NOISE, indices)
-    test = rng.generators(seed, rng.Purpose.TEST_NOISE, indices)
-    each = min(n_rows * features, max(64, MOST_NUMBERS // len(indices)))
-    if "beta" in levels:
-        beta, size = levels["beta"], levels["values"]
-        parts = (("train", training, each), ("test", test, features))
-        drawn = [(name, _shifts(g, count, beta, size)) for name, g, count in parts]
-        return pd.concat([_table(name, d, check_shifts(d, beta, size)) for name, d in drawn])
-    tables = []
-    if "n_drawn" in levels:
-        rows = np.stack([g.choice(n_rows, levels["n_drawn"], replace=False) for g in training])
-        tables.append(_table("train", rows, check_rows(rows, n_rows)))
-    else:
-        own_sums = n_classes * (features + ("sigma_statistic" in levels))
-        if learner == "nearest_class_mean" or "sigma_statistic" in levels:
-            noise = _normals(training, own_sums, np.float64)
-        else:
-            noise = _normals(training, each, np.float32)
-        tables.append(_table("train", noise, check_normal(noise)))
-    if levels.get("test", 1) > 0:
-        own = _normals(test, features, np.float32)
-        tables.append(_table("test", own, check_normal(own)))
-        if "n_drawn" not in levels:
-            paired = noise[:, :features]
-            tables.append(_table("train and test", paired, check_pairs(paired, own)))
-    return pd.concat(tables)
-
-
-def _normals(generators: list[np.random.Generator], count: int, precision: type) -> Array:
-    drawn = np.stack([g.standard_normal(count, precision) for g in generators])
-    return drawn.astype(np.float64)
-
-
-def _shifts(
-    generators: list[np.random.Generator], count: int, beta: float, size: int
-) -> NDArray[np.uint16]:
-    return np.stack([shifts(g, (count,), beta, size) for g in generators])
-
-
-def _table(stream: str, drawn: NDArray[Any], checks: Checks) -> pd.DataFrame:
-    table = pd.DataFrame(checks, columns=["check", "statistic", "p_value"])
-    return table.assign(stream=stream, models=len(drawn), numbers=drawn.size)
+def table(stream: str, drawn: NDArray[Any], checks: Checks) -> pd.DataFrame:
+    """Return the results of checks of numbers (models, ...) of a stream, a row each."""
+    results = pd.DataFrame(checks, columns=["check", "statistic", "p_value"])
+    return results.assign(stream=stream, models=len(drawn), numbers=drawn.size)
 
 
 def check_normal(noise: Array) -> Checks:
@@ -138,8 +75,9 @@ def check_models(noise: Array) -> Checks:
         return
     unit = noise / np.linalg.norm(noise, axis=1, keepdims=True)
     largest = total = 0.0
-    for start in range(0, n_models, 256):
-        rows = unit[start : start + 256]
+    width = max(1, min(256, PAIRS // n_models))
+    for start in range(0, n_models, width):
+        rows = unit[start : start + width]
         squares = np.square(rows @ unit[start:].T)[np.triu_indices(len(rows), 1, n_models - start)]
         if len(squares):
             total, largest = total + squares.sum(), max(largest, float(squares.max()))
@@ -165,7 +103,7 @@ def check_rows(drawn: NDArray[np.integer], n_rows: int) -> Checks:
     sum of squares is chi-square with n - 1 degrees of freedom. Overlaps are hypergeometric.
     """
     n_models, m = drawn.shape
-    repeated = sum(len(set(rows)) < m for rows in drawn.tolist())
+    repeated = sum(len(np.unique(rows)) < m for rows in drawn)
     yield "models with a row drawn twice", repeated, float(repeated == 0)
     counts = np.bincount(drawn.ravel(), minlength=n_rows)
     if m < n_rows:
@@ -173,8 +111,8 @@ def check_rows(drawn: NDArray[np.integer], n_rows: int) -> Checks:
         total = spread / (n_models * m / n_rows * (1 - m / n_rows)) * (n_rows - 1) / n_rows
         tails = stats.chi2.cdf(total, n_rows - 1), stats.chi2.sf(total, n_rows - 1)
         yield "draws of each row", total / (n_rows - 1), 2 * min(tails)
-    pairs = zip(drawn[::2].tolist(), drawn[1::2].tolist(), strict=False)
-    neighbours = [len({*a} & {*b}) for a, b in pairs]
+    pairs = zip(drawn[::2], drawn[1::2], strict=False)
+    neighbours = [len(np.intersect1d(a, b)) for a, b in pairs]
     if neighbours and m < n_rows:
         overlap = stats.hypergeom(n_rows, m, m)
         z = (np.mean(neighbours) - overlap.mean()) / (overlap.std() / np.sqrt(len(neighbours)))
@@ -195,11 +133,13 @@ def check_shifts(drawn: NDArray[np.uint16], beta: float, size: int) -> Checks:
 
 def judge(table: pd.DataFrame) -> pd.DataFrame:
     """Add ``passed``: a p-value of `LEVEL` over the number of checks, or more (Bonferroni)."""
-    return table.assign(passed=table["p_value"] >= LEVEL / len(table))
+    return table.assign(passed=table["p_value"] >= LEVEL / max(1, len(table)))
 
 
 def describe(table: pd.DataFrame) -> str:
     """Say in a line whether the random numbers passed."""
+    if not len(table):
+        return "random numbers: not checked"
     failed = int((~table["passed"]).sum())
     return (
         f"random numbers: {len(table)} checks, {failed} failed; least p-value "

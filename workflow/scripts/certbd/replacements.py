@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from certbd.attackers import Inputs, score
+from certbd.attackers import Inputs
+from certbd.descent import EVALUATION_BYTES, score
 from certbd.io import PoisonedSet
-from certbd.networks import Ensemble, logits
+from certbd.networks import Ensemble, logits, saved_bytes
 
 FAR = 1e4
 """Where an attacker puts a row that shall draw a class mean out of sight."""
@@ -62,11 +63,17 @@ def flip_features(
     """
     moved = torch.from_numpy(point).flatten().clone()
     changed = torch.zeros(len(moved), dtype=torch.bool)
+    each = len(next(iter(pilots.values()))) * (
+        3 * point.nbytes + saved_bytes(module, (1, *point.shape))
+    )
+    features = torch.arange(len(moved)).split(max(1, EVALUATION_BYTES // each))
     for _ in range(min(flips, len(moved))):
-        candidates = moved.repeat(len(moved), 1)
-        candidates.diagonal().copy_((moved < 0.5).float())
-        answers = logits(module, pilots, noisy(candidates.reshape(-1, *point.shape)))
-        scores = score(answers, torch.full((len(moved),), label)).masked_fill(changed, torch.inf)
-        chosen = int(scores.argmin())
-        moved, changed[chosen] = candidates[chosen], True
+        scores = []
+        for some in features:
+            candidates = moved.repeat(len(some), 1)
+            candidates[torch.arange(len(some)), some] = (moved[some] < 0.5).float()
+            answers = logits(module, pilots, noisy(candidates.reshape(-1, *point.shape)))
+            scores.append(score(answers, torch.full((len(some),), label)))
+        chosen = int(torch.cat(scores).masked_fill(changed, torch.inf).argmin())
+        moved[chosen], changed[chosen] = float(moved[chosen] < 0.5), True
     return moved.reshape(point.shape).numpy()

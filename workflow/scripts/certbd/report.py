@@ -15,7 +15,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from certbd import charts
+from certbd import charts, outcomes
 from certbd.bounds import clopper_pearson_upper
 from certbd.explorer import Page, rounded_down
 from certbd.plots import COUNTED, METHOD, RADIUS_LABELS, Dashes, methods_of
@@ -37,7 +37,7 @@ SIDES = {
 }
 AUDIT = (
     "dataset", "attack", "defense", "noise", "certificate", "side", "scale", "trials",
-    "violations", "violation_rate_upper",
+    "violations", "violation_rate_upper", "without_votes",
 )  # fmt: skip
 
 
@@ -140,25 +140,29 @@ def tries(audit: pd.DataFrame | None) -> Page:
     -------
     mapping
         ``scales``, those outside the certified set, and ``rows``: trials and violations inside,
-        the upper bound on their rate (confidence 0.999, as in ``audit.csv``), and the shares broken
-        at each scale outside (None where nothing was tried).
+        the upper bound on their rate (confidence 0.999, as in ``audit.csv``), trials without votes,
+        and the shares broken at each scale outside (None where nothing was tried); and ``untried``,
+        the names of experiments of which nothing was.
     """
     if audit is None:
-        return {"scales": [], "rows": []}
+        return {"scales": [], "rows": [], "untried": []}
+    untried = outcomes.untried(audit)
+    audit = audit[audit["side"] != outcomes.NOT_TRIED["side"]]
     scales = sorted(audit.loc[audit["scale"] > 1, "scale"].unique().tolist())
     rows = []
     for axes, part in audit.groupby(["dataset", "defense", "certificate", "side"], sort=False):
         inside = part[~(part["scale"] > 1)]
         trials, violations = int(inside["trials"].sum()), int(inside["violations"].sum())
         sums = part.groupby("scale")[["trials", "violations"]].sum()
-        shares = sums["violations"] / sums["trials"]
+        shares = (sums["violations"] / sums["trials"]).dropna()
         rows.append(
             dict(zip(("dataset", "defense", "certificate", "side"), axes, strict=True))
             | {"trials": trials, "violations": violations}
+            | {"without_votes": int(part["without_votes"].sum())}
             | {"rate": float(clopper_pearson_upper(violations, trials, 0.001)) if trials else None}
             | {"outside": [float(shares[s]) if s in shares.index else None for s in scales]}
         )
-    return {"scales": scales, "rows": rows}
+    return {"scales": scales, "rows": rows, "untried": untried}
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """A run put on trial: its certificates, its worlds, and the votes of fresh models in them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,7 +40,8 @@ class Case:
 
     Training sets and test inputs are features where the learner has any. `given` and `clean` are
     the training set with and without the attack; `points` and `twins` each split's test inputs.
-    `noise` is discrete noise, None for Gaussian; `search` is cert_ssb's entry of the configuration.
+    `sigma_train` is the noise on training inputs, None for a defence that has none; `noise` is
+    discrete noise, None for Gaussian; `search` is cert_ssb's entry of the configuration.
     """
 
     procedure: Procedure
@@ -52,7 +53,7 @@ class Case:
     points: Mapping[str, Inputs]
     twins: Mapping[str, Inputs]
     table: pd.DataFrame
-    sigma_train: NDArray[np.float64]
+    sigma_train: NDArray[np.float64] | None
     noise: Replacement | None
     search: Mapping[str, Any] | None
     budget: Budget
@@ -82,6 +83,12 @@ class Case:
         """Return the test inputs of rows, or their twins without a trigger."""
         source = self.twins if twins else self.points
         return np.stack([source[row.split][row.sample] for row in rows.itertuples()])
+
+    def training_noise(self) -> NDArray[np.float64]:
+        """Return the Gaussian noise on each training input; raise ValueError if there is none."""
+        if self.sigma_train is None:
+            raise ValueError(f"defence {self.defense} has no Gaussian noise on training inputs")
+        return self.sigma_train
 
     def test_noise(self, rows: pd.DataFrame) -> Noise:
         """Return the noise under which rows vote."""
@@ -129,6 +136,7 @@ class Case:
             "scale": scale,
             "label": labels,
             "share": votes[np.arange(len(rows)), labels] / n_models,
+            "voted": np.rint(votes.sum(1)).astype(np.int32),
             "broken": broken(votes, labels, n_models, self.alpha, self.procedure.scored),
         }
         return rows[["split", "sample"]].assign(**columns)
@@ -137,10 +145,22 @@ class Case:
         self, world: PoisonedSet, rows: pd.DataFrame, points: Inputs, kind: tuple[str, str, float]
     ) -> pd.DataFrame:
         """Let as many fresh models as have voted vote on all rows in one world."""
+        (part,) = self.compare_all(world, [(rows, points, kind)])
+        return part
+
+    def compare_all(
+        self,
+        world: PoisonedSet,
+        polls: Sequence[tuple[pd.DataFrame, Inputs, tuple[str, str, float]]],
+    ) -> list[pd.DataFrame]:
+        """Do so for several sets of rows and points; the models are trained once."""
         fresh = self.procedure.fresh()
-        ensemble = self.procedure.train(world, fresh)
-        votes = self.procedure.count(ensemble, points, self.test_noise(rows), fresh)
-        return self.outcome(rows, votes, len(fresh), kind)
+        asked = [(points, self.test_noise(rows)) for rows, points, _ in polls]
+        votes = self.procedure.votes(world, fresh, asked)
+        return [
+            self.outcome(rows, own, len(fresh), kind)
+            for own, (rows, _, kind) in zip(votes, polls, strict=True)
+        ]
 
     def compare_each(
         self,
@@ -153,7 +173,7 @@ class Case:
         fresh = self.procedure.fresh(self.budget.models)
         votes = []
         for k, world in enumerate(worlds):
-            ensemble, own = self.procedure.train(world, fresh), slice(k, k + 1)
-            noise = self.test_noise(rows.iloc[own])
-            votes.append(self.procedure.count(ensemble, points[own], noise, fresh))
+            own = slice(k, k + 1)
+            poll = (points[own], self.test_noise(rows.iloc[own]))
+            votes += self.procedure.votes(world, fresh, [poll])
         return self.outcome(rows, np.concatenate(votes), len(fresh), kind)

@@ -6,7 +6,7 @@ given world's votes says nothing of theirs.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,8 @@ from certbd.votes import vote
 
 Noise = float | NDArray[np.float64] | Replacement
 Inputs = NDArray[np.float32]
+ENSEMBLE_BYTES = 2**28
+"""Memory for the parameters of models that vote together; others are trained after them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,28 @@ class Procedure:
                 training, self.draw, self.learner, self.n_classes, self.seed, indices, streams,
                 self.device,
             )  # fmt: skip
+
+    def votes(
+        self, training: PoisonedSet, indices: range, polls: Sequence[tuple[Inputs, Noise]]
+    ) -> list[NDArray[np.float64]]:
+        """Train models on a training set, and let them vote in each poll, as `count` does.
+
+        A few models at a time are kept. In a world that is not finite nobody votes.
+        """
+        shape = training.inputs.shape[1:]
+        totals = [np.zeros((len(inputs), self.n_classes)) for inputs, _ in polls]
+        if not np.isfinite(training.inputs).all():
+            return totals
+        each = sum(tensor.nbytes for tensor in self.module(shape).state_dict().values())
+        width = max(1, ENSEMBLE_BYTES // max(1, each))
+        for start in range(indices.start, indices.stop, width):
+            some = range(start, min(start + width, indices.stop))
+            ensemble = self.train(training, some)
+            for total, (inputs, noise) in zip(totals, polls, strict=True):
+                total += self.count(ensemble, inputs, noise, some)
+        for total, (inputs, _) in zip(totals, polls, strict=True):
+            total[~np.isfinite(inputs.reshape(len(inputs), -1)).all(1)] = 0
+        return totals
 
     def count(
         self, ensemble: Ensemble, inputs: Inputs, noise: Noise, indices: range

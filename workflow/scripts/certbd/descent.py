@@ -1,0 +1,61 @@
+"""The score of a label among pilot models, and its descent within given norms.
+
+The score is the pilots' margin over the next label, mean over standard deviation, which for a
+linear classifier under Gaussian noise is ``ppf(p_A)`` itself. Steps follow Frank and Wolfe (Naval
+Research Logistics Quarterly 3, 1956), pushed out to the sphere.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+STEPS = 10
+EVALUATION_BYTES = 2**27
+"""Memory for what pilots keep of their evaluations: inputs x pilots."""
+
+
+def score(answers: Tensor, labels: Tensor) -> Tensor:
+    """Return the score (n,) of labels (n,) from the pilots' logits (pilots, n, classes)."""
+    own = torch.nn.functional.one_hot(labels, answers.shape[-1]).bool()
+    rest = answers.masked_fill(own, -torch.inf).amax(-1)
+    margins = answers.masked_fill(~own, 0).sum(-1) - rest  # (pilots, n)
+    return margins.mean(0) / margins.std(0).clamp(min=1e-6 * (1 + margins.abs().mean().item()))
+
+
+def descend(
+    scores: Callable[[Sequence[Tensor]], Tensor],
+    sizes: Sequence[tuple[NDArray[np.float64], int]],
+    steps: int = STEPS,
+) -> list[Tensor]:
+    """Minimise scores (n,) over blocks (n, d) of given norms (n,), one pair (norms, d) a block."""
+    radii = [torch.tensor(norms, dtype=torch.float32)[:, None] for norms, _ in sizes]
+    blocks = [torch.zeros(len(norms), d) for norms, d in sizes]
+    best, lowest = blocks, torch.full((len(blocks[0]),), torch.inf)
+    for step in range(steps + 1):
+        blocks = [block.detach().requires_grad_() for block in blocks]
+        values = scores(blocks)
+        if step:
+            better = values.detach() < lowest
+            lowest = torch.where(better, values.detach(), lowest)
+            pairs = zip(blocks, best, strict=True)
+            best = [torch.where(better[:, None], new.detach(), old) for new, old in pairs]
+        gradients = torch.autograd.grad(values.sum(), blocks)
+        weight = 2 / (step + 2)
+        blocks = [
+            _to_norm((1 - weight) * block.detach() - weight * radius * _to_norm(gradient), radius)
+            for block, gradient, radius in zip(blocks, gradients, radii, strict=True)
+        ]
+    return best
+
+
+def _to_norm(vectors: Tensor, norms: Tensor | float = 1.0) -> Tensor:
+    return norms * torch.nn.functional.normalize(vectors, dim=1, eps=1e-30)
+
+
+def parts(n: int, each: int) -> list[slice]:
+    """Part n inputs, of each of which pilots keep `each` bytes, so that memory stays bounded."""
+    width = max(1, EVALUATION_BYTES // max(1, each))
+    return [slice(start, start + width) for start in range(0, n, width)]
