@@ -5,13 +5,21 @@ PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
 READY := $(VENV)/.installed
+
+# Signs in the path of this folder that a shell reads: Snakemake does not quote the path of its Python.
+ODD := $(shell printf %s "$$PWD" | tr -dc "[:space:]'\"\\\\\\$$&;|<>()\`" | wc -c)
+ifneq ($(strip $(ODD)),0)
+$(error certbd cannot run in $(CURDIR): Snakemake does not quote the path of its Python, so every job \
+would fail. Move it to a path without spaces, quotes and other signs that a shell reads)
+endif
+
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo 'with .venv active: snakemake --cores N [TARGET] [--configfile FILE] [--config KEY=VALUE ...]'
-	@awk '/^localrules:/{on=1; next} /^$$/{on=0} on{gsub(/[ ,]/, ""); if ($$0 != "all") print "  target " $$0}' Snakefile
+	@awk '/^ *localrules:/{on=1; next} /^$$/{on=0} on{gsub(/[ ,]/, ""); if ($$0 != "all") print "  target " $$0}' Snakefile
 
 demo: $(READY)  ## certify the default run (config/config.yaml), then print its summary
 	snakemake --cores $(CORES) --quiet rules

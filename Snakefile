@@ -7,12 +7,43 @@ noise_search tries a defence's parameters on training inputs, reach tabulates wh
 audit tries to falsify the certificates.
 """
 
-from snakemake.utils import min_version
+import os
+import sys
+
+from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version, update_config
 
 min_version("9.8")
 
+if not workflow.current_basedir.is_local:
+    raise WorkflowError(
+        "certbd runs from a clone of its repository, because a job reads its modules and settings "
+        "there: clone it and name the Snakefile of the clone"
+    )
+if set(sys.executable) & set(" \t\n'\"\\$&;|<>()`"):
+    raise WorkflowError(
+        f"Python is {sys.executable}: Snakemake does not quote its path, so every job would fail. "
+        "Allowed: a path without spaces, quotes and other signs that a shell reads; move the folder "
+        "that .venv is in and set .venv up again (remove it, then make help)"
+    )
 
-configfile: "config/config.yaml"
+# Later settings win: those of the clone, of the working directory, of --configfile, of --config.
+BASE = os.path.join(workflow.current_basedir, "config", "config.yaml")
+OWN = "config/config.yaml"
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+
+
+configfile: BASE
+
+
+if IS_MODULE:  # the clone's settings, and on top of them those given with `config:`
+    base = load_configfile(BASE)
+    update_config(base, config)
+    config = base
+elif os.path.exists(OWN) and not os.path.samefile(OWN, BASE):
+
+    configfile: OWN
 
 
 report: "workflow/report/workflow.rst"
@@ -32,13 +63,16 @@ include: "workflow/rules/reach.smk"
 include: "workflow/rules/audit.smk"
 
 
-localrules:
-    all,
-    figures,
-    noise_search,
-    reach,
-    report,
-    audit,
+# A module's rules have other names. Rules that run nothing are local without this, too.
+if not IS_MODULE:
+
+    localrules:
+        all,
+        figures,
+        noise_search,
+        reach,
+        report,
+        audit,
 
 
 rule all:

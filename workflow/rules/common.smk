@@ -11,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+WORKFLOW = Path(workflow.current_basedir).parent
+SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from certbd import attacks, coverage, datasets, domains, guarantees, io, seals
@@ -27,7 +28,7 @@ from certbd.fingerprint import fingerprint
 from certbd.io import DataError
 from snakemake.exceptions import WorkflowError
 
-SCHEMA = Path(workflow.basedir) / "config" / "schemas" / "config.schema.yaml"
+SCHEMA = WORKFLOW.parent / "config" / "schemas" / "config.schema.yaml"
 
 DATASET = "results/{dataset}"
 ATTACK = f"{DATASET}/{{attack}}"
@@ -36,6 +37,9 @@ MODELS = f"{RUN}/models/chunk-{{chunk}}.safetensors"
 CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
 EXTERNAL = CERTIFICATION.replace("{defense}", "external")
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
+
+
+modify_path = workflow.modifier.modify_path  # where this is a module with a prefix
 
 
 wildcard_constraints:
@@ -358,7 +362,7 @@ def for_training(wildcards, file):
     """
     chunk = MODELS.format(**dict(wildcards.items()))
     try:
-        made = io.read_provenance(chunk)["identity"]
+        made = io.read_provenance(modify_path(chunk))["identity"]
     except (DataError, KeyError):
         return file
     return ancient(file) if made == identity("models", wildcards) else file
@@ -600,10 +604,14 @@ def papers(figures):
 
 
 def where_to_look():
-    """The line that ends a run: its page, or the folder where its targets had none made."""
-    made = {file for job in workflow.persistence.dag.jobs for file in job.output}
-    page = "results/report.html"
-    return f"Done. Look at {Path(page if page in made else 'results').resolve()}"
+    """The line that ends a run: the report where it was a target, or else what was."""
+    targets = sorted(workflow.dag.targetjobs, key=str)
+    files = [str(file) for job in targets for file in job.output or job.input]
+    if {"results/report.html", "results/audit.shown"} & set(files):  # both are the page
+        files = ["results/report.html"]
+    named = ", ".join(str(Path(file).absolute()) for file in files[:3])
+    rest = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f"Done. Look at {named}{rest}" if files else "Done."
 
 
 def page_row(run, certification):

@@ -1,11 +1,13 @@
-"""Print ``summary.csv`` as a readable table, and where the rest is. Usage: show_summary.py FILE."""
+"""Print ``summary.csv`` as a readable table, and where the rest is."""
 
+import argparse
 import sys
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 AXES = ["dataset", "attack", "defense", "noise"]
 SHARES = {
@@ -16,6 +18,7 @@ SHARES = {
     "clean_certified_at_attack": "certified at the attack: benign",
     "clean_certified_at_attack_worst_class": "certified at the attack: worst class",
 }
+WANTED = "summary.csv as a run writes it, with models.csv beside it"
 RADII = {"attack_norm": "attack's norm", "largest_trigger_radius": "largest trigger radius"}
 
 
@@ -68,25 +71,45 @@ def _wrap(title: str, width: int) -> list[str]:
     return lines
 
 
+def _read(path: Path, numbers: list[str], texts: list[str]) -> pd.DataFrame:
+    """Read a table that must have these columns, with numbers in some of them."""
+    try:
+        table = pd.read_csv(path)
+    except FileNotFoundError:
+        sys.exit(f"error: {path}: no such file; `snakemake --cores N` makes it")
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {path}: not a readable table: {error}")
+    for column in [*texts, *numbers]:
+        if column not in table:
+            sys.exit(f"error: {path}: column {column} is missing; allowed: {WANTED}")
+        if column in numbers and len(table) and not is_numeric_dtype(table[column]):
+            sys.exit(f"error: {path}: column {column} holds something that is not a number")
+    return table
+
+
 def main() -> None:
     """Print the table of the file named on the command line."""
-    path = Path(sys.argv[1])
-    print(show(pd.read_csv(path)))
-    failed = pd.read_csv(path.with_name("models.csv"))[["diverged", "constant"]].sum()
-    print(
-        f"\nmodels that diverged: {failed.iloc[0]}; that see one class under their noise: "
-        f"{failed.iloc[1]}"
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="results/summary.csv, with models.csv beside it")
+    path: Path = parser.parse_args().file
+    summary = _read(path, [*SHARES, *RADII], AXES)
+    failed = _read(path.with_name("models.csv"), ["diverged", "constant"], [])
+    if not len(summary):
+        sys.exit(f"error: {path}: no rows")
+    print(show(summary))
+    diverged, constant = failed["diverged"].sum(), failed["constant"].sum()
+    print(f"\nmodels that diverged: {diverged}; that see one class under their noise: {constant}")
     print(
         "\ncertified at the attack: predicted right, with a trigger radius above the attack's norm"
         "\nat its own number of poisoned inputs; discrete counts changed pixels and labels."
         "\nFlipped labels stay flipped in what rab, cert_ssb and decoupled certify; the radii of"
         "\ncert_ssb hold for its noise frozen. What this promises and what not: README.md and"
         "\ndocs/theory.md."
-        f"\n\nall columns   {path}\ncurves        {path.with_name('curves.csv')}"
-        f"\nfigures       {path.parent / 'figures'}"
-        f"\nreport        {path.with_name('report.html').resolve()}"
     )
+    print(f"\nall columns   {path}")
+    for what, name in (("curves", "curves.csv"), ("figures", "figures"), ("report", "report.html")):
+        if (place := path.with_name(name)).exists():
+            print(f"{what:13} {place.resolve() if what == 'report' else place}")
 
 
 if __name__ == "__main__":
