@@ -98,6 +98,7 @@ def test_imports_only_point_down():
             "labels",
             "tables",
             "sources",
+            "memory",
             "datasets",
             "attacks",
             "draws",

@@ -47,7 +47,7 @@ rule audit_certificates:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=lambda w: memory.of_audit(*sizes_of(w), CONFIG.device),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,

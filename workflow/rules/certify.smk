@@ -28,7 +28,11 @@ rule certify_votes:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda w: memory.of_certificates(
+            size_of(w.dataset),
+            min(int(w.n_models), CONFIG.chunk_size),
+            run_of(w) in SCORED,
+        ),
         runtime=60,
     params:
         settings=certificate_settings,
@@ -50,7 +54,9 @@ rule certify_external:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=lambda w: memory.of_external(
+            EXTERNAL_FILES[external_run_of(w), "votes"].stat().st_size
+        ),
         runtime=60,
         votes=lambda w: str(EXTERNAL_FILES[external_run_of(w), "votes"]),
         labels=lambda w: str(EXTERNAL_FILES[external_run_of(w), "labels"] or ""),

@@ -15,7 +15,7 @@ WORKFLOW = Path(workflow.current_basedir).parent
 SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from certbd import attacks, coverage, datasets, domains, guarantees, io, seals
+from certbd import attacks, coverage, datasets, domains, guarantees, io, memory, seals
 from certbd.axes import (
     CURVES_OF,
     ROWS,
@@ -265,9 +265,30 @@ def learner_slice(name):
     return entry
 
 
-def memory(wildcards):
-    """Memory in MB of a job that holds a whole dataset."""
-    return 8000 if CONFIG.datasets[wildcards.dataset]["kind"] == "imagenette" else 2000
+@cache
+def size_of(name):
+    """How large a dataset is."""
+    known, entry = OUTLINES[name], CONFIG.datasets[name]
+    shape = memory.shape_of(entry, known.files)
+    counts = sum(known.training_counts), sum(known.test_counts)
+    return memory.Size(*counts, shape, len(known.classes))
+
+
+def learner_size(name, dataset):
+    """What of a learner takes memory on inputs of a dataset."""
+    return memory.learner_of(CONFIG.learners[name], size_of(dataset))
+
+
+def sizes_of(wildcards):
+    """How large the dataset of a job is, and a model of its learner."""
+    dataset = wildcards.dataset
+    return size_of(dataset), learner_size(wildcards.learner, dataset)
+
+
+def chunk_of(wildcards):
+    """Number of models of a job's chunk."""
+    first, stop = models_of(wildcards.chunk)
+    return stop - first
 
 
 def run_of(wildcards):

@@ -13,7 +13,9 @@ rule make_dataset:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=memory,
+        mem_mb=lambda w: memory.of_data(
+            size_of(w.dataset), CONFIG.datasets[w.dataset]["kind"]
+        ),
         runtime=60,
         path=lambda w: str(dataset_path(w.dataset)),
     params:

@@ -19,7 +19,7 @@ rule make_poison:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=memory,
+        mem_mb=lambda w: memory.of_poison(size_of(w.dataset)),
         runtime=10,
     params:
         settings=poison_settings,
@@ -46,7 +46,7 @@ rule train_undefended:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=lambda w: memory.of_undefended(*sizes_of(w), CONFIG.device),
         runtime=60,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,

@@ -50,7 +50,9 @@ rule build_report:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=max([2000, *map(memory, RUNS)]),
+        mem_mb=memory.of_page(
+            [size_of(name) for name in TRAINED_ON], len(ATTACKED_BY), len(CONFIG.rows)
+        ),
         runtime=30,
     params:
         settings={

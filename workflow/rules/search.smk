@@ -9,6 +9,14 @@ SEARCHES = expand(
 )
 
 
+def search_memory(wildcards):
+    """Memory in MB of a search."""
+    search = CONFIG.searches[wildcards.search]
+    size = size_of(search["dataset"])
+    learner = learner_size(search["learner"], search["dataset"])
+    return memory.of_search(size, learner, search, CONFIG.device)
+
+
 rule search_noise:
     """Needs a poison set; makes the table of certified accuracy over pairs of parameters."""
     input:
@@ -24,7 +32,7 @@ rule search_noise:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=search_memory,
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,

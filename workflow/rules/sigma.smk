@@ -19,7 +19,9 @@ rule optimise_sigma:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w: memory.of_sigma(
+            *sizes_of(w), CONFIG.noises[w.noise]["search"], CONFIG.device
+        ),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,

@@ -22,7 +22,7 @@ rule train_models:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w: memory.of_training(*sizes_of(w), chunk_of(w), CONFIG.device),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,

@@ -21,7 +21,9 @@ rule collect_votes:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=lambda w: memory.of_voting(
+            *sizes_of(w), chunk_of(w), run_of(w) in SCORED, CONFIG.device
+        ),
         runtime=60,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,

@@ -264,7 +264,7 @@ def worst_rows(
     n_classes, size = int(labels.max()) + 1, rows.numel()
 
     def answers(block: Tensor, pilot: int) -> Tensor:
-        copy = rows + scale * noise[0][pilot] + block[:size].reshape(rows.shape) * scale
+        copy = torch.addcmul(rows, scale, noise[0][pilot] + block[:size].reshape(rows.shape))
         model = closed_form.ridge(copy[None], labels[None], n_classes, penalty)
         moved = test[pilot] + (sigma_test * block[size:] if both else 0)
         return (model["weight"][0] * moved).sum(-1) + model["bias"][0]

@@ -33,26 +33,25 @@ def descend(
     """Minimise scores (n,) over blocks (n, d) of given norms (n,), one pair (norms, d) a block."""
     radii = [torch.tensor(norms, dtype=torch.float32)[:, None] for norms, _ in sizes]
     blocks = [torch.zeros(len(norms), d) for norms, d in sizes]
-    best, lowest = blocks, torch.full((len(blocks[0]),), torch.inf)
+    best, lowest = [block.clone() for block in blocks], torch.full((len(blocks[0]),), torch.inf)
     for step in range(steps + 1):
         blocks = [block.detach().requires_grad_() for block in blocks]
         values = scores(blocks)
-        if step:
-            better = values.detach() < lowest
-            lowest = torch.where(better, values.detach(), lowest)
-            pairs = zip(blocks, best, strict=True)
-            best = [torch.where(better[:, None], new.detach(), old) for new, old in pairs]
         gradients = torch.autograd.grad(values.sum(), blocks)
+        better = (values.detach() < lowest) & (step > 0)
+        lowest = torch.where(better, values.detach(), lowest)
         weight = 2 / (step + 2)
-        blocks = [
-            _to_norm((1 - weight) * block.detach() - weight * radius * _to_norm(gradient), radius)
-            for block, gradient, radius in zip(blocks, gradients, radii, strict=True)
-        ]
+        for block, kept, gradient, radius in zip(blocks, best, gradients, radii, strict=True):
+            own = block.detach()
+            kept[better] = own[better]
+            own.mul_(1 - weight).sub_(_to_norm(gradient, weight * radius))
+            _to_norm(own, radius)
     return best
 
 
-def _to_norm(vectors: Tensor, norms: Tensor | float = 1.0) -> Tensor:
-    return norms * torch.nn.functional.normalize(vectors, dim=1, eps=1e-30)
+def _to_norm(vectors: Tensor, norms: Tensor) -> Tensor:
+    """Scale vectors (n, d) to given norms (n, 1) in place; 0 stays 0."""
+    return vectors.mul_(norms / vectors.norm(dim=1, keepdim=True).clamp(min=1e-30))
 
 
 def parts(n: int, each: int) -> list[slice]:
