@@ -185,6 +185,22 @@ def test_published_defaults_of_datasets(entry, filled):
         (table(ranges={"x": [1]}), r"datasets.mine.ranges.x: \[1\] is too short.*low, high"),
         (table(ranges=[0, 1, 2]), r"datasets.mine.ranges: \[0, 1, 2\] is too long"),
         (table(classes=[1, "1"]), "datasets.mine.classes: 1 is named more than once"),
+        *(
+            (
+                dataset(kind="image_folder", path="x", classes=yaml.safe_load(f"[{classes}]")),
+                rf"datasets.mine.classes\[{place}\]: .* is not of type .*; quote them: \"yes\"\)",
+            )
+            for classes, place in [
+                ("yes, no", 0),
+                ("Yes, No", 1),
+                ("on, off", 0),
+                ("a, null", 1),
+                ("~, b", 0),
+                ("1.0, b", 0),
+                ("a, 2024-01-31", 1),
+                ("true, b", 0),
+            ]
+        ),
         (dataset(kind="npz", path="x", ranges={"x": [0, 1]}), "ranges: .* is not of type 'array'"),
         (
             lambda raw: raw["noises"].update(b={"beta": 0.5}),

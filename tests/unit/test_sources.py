@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from certbd import datasets, images, sources
+from certbd import datasets, images, published
 from certbd.io import DataError
 from conftest import ROOT
 
@@ -187,7 +187,7 @@ def cifar10(tmp_path, monkeypatch):
         return [name, hashlib.md5(content, usedforsecurity=False).hexdigest()]
 
     batch = {"data": draw((20, 3072)), "labels": list(range(10)) * 2}
-    made = [write(name, batch) for name in sources.CIFAR10_BATCHES]
+    made = [write(name, batch) for name in published.CIFAR10_BATCHES]
     meta = write("batches.meta", {"label_names": names})
     monkeypatch.setattr(CIFAR10, "train_list", made[:-1])
     monkeypatch.setattr(CIFAR10, "test_list", made[-1:])
@@ -290,7 +290,7 @@ def refused(settings, path, named):
 def test_a_missing_dataset_is_named_with_what_to_do(tmp_path, kind):
     settings = TABLE | {"kind": kind, "classes": ["tench", "parachute"]}
     named = r"does not exist; set the folder .*\(--config data_root=FOLDER\) or the key path"
-    if kind in sources.PUBLISHED_FOLDERS:
+    if kind in published.FOLDERS:
         named += "; download: true lets torchvision fetch it"
     refused(settings, tmp_path / "nowhere", named)
 

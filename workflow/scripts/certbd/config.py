@@ -158,10 +158,19 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "additionalProperties":
         return _explain_unknown(path, error.instance, sorted(schema["properties"]))
     message = error.message
-    if error.validator == "type" and isinstance(error.instance, str):
-        message += " (a number is written without quotes, and with a dot: 1.0e-3)"
+    if error.validator == "type":
+        message += _hint(error.instance, schema["type"])
     description = schema.get("description")
     return f"{path or 'config'}: {message}" + (f"; allowed: {description}" if description else "")
+
+
+def _hint(value: Any, types: str | list[str]) -> str:
+    """Say how YAML may have read another type than was meant."""
+    if isinstance(value, str):
+        return " (a number is written without quotes, and with a dot: 1.0e-3)"
+    if "string" in types and not isinstance(value, dict | list):
+        return ' (in YAML, yes, no, on, off, null and 1.0 are no text; quote them: "yes")'
+    return ""
 
 
 def _explain_unknown(path: str, entry: Any, allowed: list[str]) -> str:

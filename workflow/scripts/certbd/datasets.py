@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from certbd import seals, selection, sources
+from certbd import published, seals, selection, sources
 from certbd.io import DataError, DataSplits
 from certbd.selection import SIDES, Rows
-from certbd.sources import PUBLISHED_FOLDERS, Part, Settings, Source
+from certbd.sources import Part, Settings, Source
 
 CIFAR10_PER_CLASS = (5000, 1000)
 MOST_SHOWN = 12
@@ -66,8 +66,9 @@ def _outline(settings: Settings, path: Path) -> Outline:
     if settings["kind"] == "cifar10" and "subset" not in settings:  # its labels are in pickles
         classes = sources.class_names(settings["classes"])
         training, test = ([size] * len(classes) for size in CIFAR10_PER_CLASS)
-        left_out = sorted(set(sources.CIFAR10_CLASSES) - set(classes))
-        return Outline(classes, training, test, sources.cifar10_files(path), True, left_out)
+        left_out = sorted(set(published.CIFAR10_CLASSES) - set(classes))
+        files = sources.cifar10_files(settings, path)
+        return Outline(classes, training, test, files, True, left_out)
     source = _open(settings, path)
     training, test = (
         [int((part.labels[rows] == name).sum()) for name in source.classes]
@@ -176,19 +177,19 @@ def fetch(settings: Settings, path: Path) -> None:
     if not settings.get("download"):
         return
     try:
-        if (path / PUBLISHED_FOLDERS[kind]).exists():
+        if (path / published.FOLDERS[kind]).exists():
             return
         import torchvision.datasets
 
-        published = {
+        fetchers = {
             "mnist": torchvision.datasets.MNIST,
             "cifar10": torchvision.datasets.CIFAR10,
             "imagenette": torchvision.datasets.Imagenette,
         }
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path) as folder:
-            published[kind](folder, download=True)
-            Path(folder, PUBLISHED_FOLDERS[kind]).replace(path / PUBLISHED_FOLDERS[kind])
+            fetchers[kind](folder, download=True)
+            Path(folder, published.FOLDERS[kind]).replace(path / published.FOLDERS[kind])
     except (OSError, RuntimeError, HTTPException) as error:
         raise DataError(f"{path}: torchvision cannot download {kind}: {error}") from error
 

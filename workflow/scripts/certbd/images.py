@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,16 @@ from certbd.logs import progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 WHITE = {"1": 1, "L": 255, "RGB": 255}
+MODES = "1 (black and white), L (grey), RGB"
+CONVERTIBLE = ("P", "CMYK", "YCbCr")
+"""Modes that become RGB where images are converted; like the others, they have no transparency."""
+BITS_PER_SAMPLE, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 338, 339
+"""Tags of TIFF files."""
 MAX_PIXELS = 50_000_000
 """Pixels of one image; a file that holds more is taken for a decompression bomb."""
 
@@ -42,7 +48,7 @@ def list_images(folder: Path) -> list[Path]:
 def read_images(
     files: Sequence[Path], like: Path, size: int | None = None, to_rgb: bool = False
 ) -> NDArray[np.float32]:
-    """Read image files one by one into one array.
+    """Read image files one by one into one array, turned as their orientation (EXIF) says.
 
     Parameters
     ----------
@@ -54,7 +60,8 @@ def read_images(
         Pixels: the middle square of each image is scaled to it (bilinear, antialiased), which is
         the shorter side resized, then the centre cropped.
     to_rgb : bool
-        Whether to convert images of other modes, rather than to refuse them.
+        Whether to convert images of other modes, rather than to refuse them (transparent ones are
+        refused all the same).
 
     Returns
     -------
@@ -64,8 +71,9 @@ def read_images(
     Raises
     ------
     DataError
-        If a file cannot be read as an image, holds more than `MAX_PIXELS`, is neither black and
-        white, grey nor RGB, or differs from `like`.
+        If a file cannot be read as an image, holds more than `MAX_PIXELS`, several frames, more
+        than 8 bits a channel or transparency, is neither black and white, grey nor RGB, or differs
+        from `like`.
     """
     model = _read(like, size, to_rgb)
     shape = (len(files), *_pixels(model).shape)
@@ -89,13 +97,10 @@ def _read(file: Path, size: int | None, to_rgb: bool) -> "Image":
         with warnings.catch_warnings():
             warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
             with PIL.Image.open(file, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{_describe(image)}; allowed: at most {MAX_PIXELS} pixels")
-                if not to_rgb and image.mode not in WHITE:
-                    allowed = "1 (black and white), L (grey), RGB"
-                    raise DataError(f"{_describe(image)}; allowed modes: {allowed}")
-                image.load()
-                whole = image.convert("RGB") if to_rgb else image.copy()
+                if mistake := next(_mistakes(image, to_rgb), None):
+                    raise DataError(mistake)
+                upright = _turned(image)
+                whole = upright.convert("RGB") if to_rgb else upright
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
     except Exception as error:  # decoders raise errors of many kinds on damaged files
@@ -106,6 +111,50 @@ def _read(file: Path, size: int | None, to_rgb: bool) -> "Image":
     left, top = (width - side) / 2, (height - side) / 2
     middle = (left, top, left + side, top + side)
     return whole.resize((size, size), PIL.Image.Resampling.BILINEAR, box=middle)
+
+
+def _mistakes(image: "ImageFile", to_rgb: bool) -> Iterator[str]:
+    """Say what an image holds that its array would not; nothing is decoded."""
+    if image.width * image.height > MAX_PIXELS:
+        yield f"{_describe(image)}; allowed: at most {MAX_PIXELS} pixels"
+    if (bits := _bits(image)) > 8:
+        yield f"{bits} bits a channel; allowed: 8, because the rest would be lost; save it with 8"
+    if image.mode not in (*WHITE, *(CONVERTIBLE if to_rgb else ())):
+        yield f"{_describe(image)}; allowed modes: {MODES}"
+    if "transparency" in image.info:
+        yield "transparent pixels (a tRNS chunk); allowed: none; save it on a plain background"
+    if (n_frames := getattr(image, "n_frames", 1)) > 1:
+        yield f"{n_frames} frames; allowed: one; save each that you want as a file of its own"
+    tags = getattr(image, "tag_v2", {})
+    if EXTRA_SAMPLES in tags:
+        yield "values beside its colours (ExtraSamples); allowed: none; save it without them"
+    if set(tags.get(SAMPLE_FORMAT, (1,))) != {1}:
+        yield "values of a pixel that are no unsigned whole numbers; allowed: from 0 to 255"
+
+
+def _bits(image: "ImageFile") -> int:
+    """Return the bits a channel has in the file; PIL cuts or scales some to 8 without a word."""
+    if image.format == "TIFF":
+        return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,)))  # type: ignore[attr-defined]
+    if image.format in ("PNG", "PPM"):
+        stored: Any = image.tile[0].args  # how pixels are decoded
+        if image.format == "PNG":
+            return 16 if ";16" in stored else 8
+        largest = stored[1] if isinstance(stored, tuple) else 255
+        return 16 if image.mode == "I" or largest > 255 else 8
+    return 8
+
+
+def _turned(image: "ImageFile") -> "Image":
+    """Decode an image and turn it as its orientation says, once: PIL itself turns TIFF files."""
+    from PIL.ImageOps import exif_transpose
+
+    image.load()
+    try:
+        image.getexif()
+    except Exception as error:
+        raise DataError(f"its EXIF data, so how to turn it, cannot be read: {error}") from error
+    return exif_transpose(image)
 
 
 def _pixels(image: "Image") -> NDArray[np.float32]:
@@ -122,6 +171,18 @@ def scale(pixels: NDArray[Any], white: int = 255) -> NDArray[np.float32]:
 
 def _describe(image: "Image") -> str:
     return f"{image.height} x {image.width} pixels of mode {image.mode}"
+
+
+def has_channels_last(shape: tuple[int, ...]) -> bool:
+    """Say whether (n, height, width, channels) is the one plain meaning of a shape.
+
+    So it is with 1, 3 or 4 channels behind a larger height and width, but not where the second axis
+    is 1 or 3, as in (n, channels, height, width).
+    """
+    if len(shape) != 4:
+        return False
+    _, height, width, channels = shape
+    return channels in (1, 3, 4) and min(height, width) > channels and height not in (1, 3)
 
 
 def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:

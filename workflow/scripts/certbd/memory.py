@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from certbd import tables
 from certbd.io import DataError
-from certbd.sources import IMAGENETTE_SIZE
+from certbd.published import IMAGENETTE_SIZE
 
 MB = 10**6
 LIBRARIES, TORCH, CUDA = 400, 700, 3000

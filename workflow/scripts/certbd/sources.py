@@ -13,30 +13,8 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import digits, images, labels, tables
+from certbd import digits, folders, images, labels, published, tables
 from certbd.io import DataError
-
-CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
-CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
-)  # fmt: skip
-IMAGENETTE_SIZE = 224
-IMAGENETTE = {
-    "tench": "n01440764",
-    "English springer": "n02102040",
-    "cassette player": "n02979186",
-    "chain saw": "n03000684",
-    "church": "n03028079",
-    "French horn": "n03394916",
-    "garbage truck": "n03417042",
-    "gas pump": "n03425413",
-    "golf ball": "n03445777",
-    "parachute": "n03888257",
-}
-PUBLISHED_FOLDERS = {
-    "mnist": "MNIST", "cifar10": "cifar-10-batches-py", "imagenette": "imagenette2"
-}  # fmt: skip
-"""Where torchvision puts what it downloads, inside a dataset's path."""
 
 Settings = Mapping[str, Any]
 Inputs = NDArray[np.float32]
@@ -75,7 +53,7 @@ def _require(file: Path, kind: str) -> Path:
         raise DataError(
             f"{file} does not exist; set the folder that relative paths start from "
             "(--config data_root=FOLDER) or the key path"
-            + (source if kind in PUBLISHED_FOLDERS else "")
+            + (source if kind in published.FOLDERS else "")
         )
     if not (file.is_file() or file.is_dir()):  # a pipe or a device never ends
         raise DataError(f"{file}: neither a file nor a folder")
@@ -94,12 +72,8 @@ def _digits(settings: Settings, path: Path) -> Source:
 
 
 def _mnist(settings: Settings, path: Path) -> Source:
-    folder = path / PUBLISHED_FOLDERS["mnist"] / "raw"
-    files = [
-        _require(folder / f"{split}-{what}-ubyte", "mnist")
-        for split in ("train", "t10k")
-        for what in ("images-idx3", "labels-idx1")
-    ]
+    found = published.find(settings, path, published.MNIST_FILES)
+    files = [_require(file, "mnist") for file in found]
     parts = [_mnist_part(*files[:2]), _mnist_part(*files[2:])]
     return Source(parts, files, class_names(settings["classes"]))
 
@@ -121,26 +95,18 @@ def _mnist_part(image_file: Path, label_file: Path) -> Part:
     return Part(label_file, labels.astype(np.str_), read)
 
 
-def cifar10_files(path: Path) -> list[Path]:
+def cifar10_files(settings: Settings, path: Path) -> list[Path]:
     """Return the files of CIFAR-10; raise DataError where one is missing."""
-    folder = path / PUBLISHED_FOLDERS["cifar10"]
-    return [_require(folder / name, "cifar10") for name in (*CIFAR10_BATCHES, "batches.meta")]
+    found = published.find(settings, path, (*published.CIFAR10_BATCHES, "batches.meta"))
+    return [_require(file, "cifar10") for file in found]
 
 
 def _cifar10(settings: Settings, path: Path) -> Source:
     """Read CIFAR-10's pickled files, by torchvision and only with the published checksums."""
     from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import check_integrity
 
-    files = cifar10_files(path)
-    md5 = dict([*CIFAR10.train_list, *CIFAR10.test_list])
-    md5[CIFAR10.meta["filename"]] = CIFAR10.meta["md5"]
-    for file in files:
-        if not check_integrity(file, md5[file.name]):
-            raise DataError(
-                f"{file}: not the published file by its md5 checksum, so it is not read; remove "
-                f"{file.parent} and fetch it again (download: true)"
-            )
+    files = cifar10_files(settings, path)
+    published.check_cifar10(files)
     parts = []
     for train in (True, False):
         stored = CIFAR10(path, train=train)
@@ -155,37 +121,34 @@ def _scaled_rows(pixels: NDArray[np.uint8], rows: Rows) -> Inputs:
 
 
 def _imagenette(settings: Settings, path: Path) -> Source:
-    folder = path / PUBLISHED_FOLDERS["imagenette"]
-    folders = {name: IMAGENETTE[name] for name in settings["classes"]}
-    splits = [_require(folder / split, "imagenette") for split in ("train", "val")]
-    return _image_source(splits, folders, IMAGENETTE_SIZE, True, left_out=list(IMAGENETTE))
+    used = {name: published.IMAGENETTE[name] for name in settings["classes"]}
+    names = [f"{split}/{folder}" for split in ("train", "val") for folder in used.values()]
+    found = [_require(file, "imagenette") for file in published.find(settings, path, names)]
+    splits = [(folder, used) for folder in dict.fromkeys(file.parent for file in found)]
+    size, every = published.IMAGENETTE_SIZE, list(published.IMAGENETTE)
+    return _image_source(splits, list(used), size, True, left_out=every)
 
 
 def _image_folder(settings: Settings, path: Path) -> Source:
-    splits = [_require(path, "image_folder")]
-    if any((path / split).is_dir() for split in ("train", "test")):
-        splits = [_require(path / split, "image_folder") for split in ("train", "test")]
-    found = [_class_folders(split) for split in splits]
-    classes = class_names(settings.get("classes") or found[0])
-    for split, folders in zip(splits, found, strict=True):
-        if missing := sorted(set(classes) - set(folders)):
-            raise DataError(f"{split}: no folder of class {missing[0]!r}; it has {folders}")
-        unknown = sorted(set(folders) - set(classes))
-        if unknown and "classes" not in settings:
-            raise DataError(f"{split}: folder {unknown[0]!r} is no class; allowed: {classes}")
-    used, every = {name: name for name in classes}, {name for names in found for name in names}
-    return _image_source(splits, used, settings.get("size"), False, left_out=sorted(every))
-
-
-def _class_folders(split: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in split.iterdir() if entry.is_dir() and entry.name[0] != "."
-    )
+    splits = [
+        (_require(side, "image_folder"), folders.class_folders(side))
+        for side in folders.sides(_require(path, "image_folder"))
+    ]
+    given = [normalize("NFC", name) for name in class_names(settings.get("classes", []))]
+    classes = given or list(splits[0][1])
+    for side, found in splits:
+        if missing := sorted(set(classes) - set(found)):
+            raise DataError(f"{side}: no folder of class {missing[0]!r}; it has {list(found)}")
+        unknown = sorted(set(found) - set(classes))
+        if unknown and not given:
+            raise DataError(f"{side}: folder {unknown[0]!r} is no class; allowed: {classes}")
+    every = sorted({name for _, found in splits for name in found})
+    return _image_source(splits, classes, settings.get("size"), False, left_out=every)
 
 
 def _image_source(
-    splits: list[Path],
-    folders: Mapping[str, str],
+    splits: Sequence[tuple[Path, Mapping[str, str]]],
+    classes: list[str],
     size: int | None,
     to_rgb: bool,
     *,
@@ -197,11 +160,11 @@ def _image_source(
     """
     found = [
         sorted(
-            (normalize("NFC", file.name), folder, label, file)
-            for label, folder in folders.items()
-            for file in images.list_images(split / folder)
+            (normalize("NFC", file.name), normalize("NFC", folder_of[label]), label, file)
+            for label in classes
+            for file in images.list_images(split / folder_of[label])
         )
-        for split in splits
+        for split, folder_of in splits
     ]
     every = [file for of_split in found for *_, file in of_split]
 
@@ -209,10 +172,10 @@ def _image_source(
         return images.read_images([files[row] for row in rows], every[0], size, to_rgb)
 
     parts = []
-    for split, of_split in zip(splits, found, strict=True):
+    for (split, _), of_split in zip(splits, found, strict=True):
         names, _, labels, files = zip(*of_split, strict=True) if of_split else ((), (), (), ())
         parts.append(Part(split, np.array(labels, np.str_), partial(read, files), names))
-    return Source(parts, every, list(folders), left_out=left_out)
+    return Source(parts, every, classes, left_out=left_out)
 
 
 def _table(settings: Settings, path: Path) -> Source:
@@ -272,6 +235,11 @@ def _npz(settings: Settings, path: Path) -> Source:
             raise DataError(
                 f"{path}: {name} of shape {shape} with {label} of shape {shapes[label]}; allowed: "
                 "(n, features) or (n, channels, height, width) with (n,)"
+            )
+        if images.has_channels_last(shape):
+            raise DataError(
+                f"{path}: {name} of shape {shape} has its channels last; allowed: (n, channels, "
+                f"height, width); move the axis: {name}.transpose(0, 3, 1, 2)"
             )
 
     @cache

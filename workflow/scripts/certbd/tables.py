@@ -225,7 +225,7 @@ def _scaled(
 
 
 def read_array(path: Path, name: str) -> NDArray[Any]:
-    """Read one array of an npz file.
+    """Read one array of an npz file, in this machine's order of bytes.
 
     Raises
     ------
@@ -234,7 +234,8 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return stored[name]
+            array = stored[name]
+            return array.astype(array.dtype.newbyteorder("="), copy=False)
     except (OSError, KeyError, ValueError, EOFError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: array {name} cannot be read: {error}") from error
     except (zlib.error, *NO_NPZ) as error:
