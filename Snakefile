@@ -81,12 +81,12 @@ rule all:
         "results/summary.csv",
         "results/curves.csv",
         "results/report.html",
-        FIGURES,
+        TARGETS.figures,
 
 
 rule figures:
     input:
-        FIGURES,
+        TARGETS.figures,
 
 
 rule noise_search:

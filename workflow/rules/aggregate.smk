@@ -2,46 +2,15 @@
 experiment), results/curves.csv (certified accuracy against radius) and results/figures/.
 """
 
-ATTACKED = list(
-    dict.fromkeys(
-        run.dataset for run in RUNS if CONFIG.attacks[run.attack]["kind"] != "none"
-    )
-)
-SEARCHED = [run for run in RUNS if run.defense == "cert_ssb"]
-EXTERNAL_CURVES = [
-    (run.dataset, certificate)
-    for run, entry in CONFIG.external.items()
-    for certificate in ("trigger", "joint", "paper")
-    if certificate == "paper"
-    or ("sigma_train" in entry and (certificate == "joint" or "attack" in entry))
-]
-CURVE_FIGURES = list(
-    dict.fromkeys(
-        EXTERNAL_CURVES
-        + [(run.dataset, certificate) for run in RUNS for certificate in curves_of(run)]
-    )
-)
-CURVE_FILES = [
-    f"results/figures/{dataset}/certified_accuracy_{certificate}.svg"
-    for dataset, certificate in CURVE_FIGURES
-]
-SIGMA_FILES = [
-    f"results/figures/{dataset}/sigma_distribution.svg"
-    for dataset in dict.fromkeys(run.dataset for run in SEARCHED)
-]
-SUCCESS_FILES = [
-    f"results/figures/{dataset}/attack_success.svg" for dataset in ATTACKED
-]
-FIGURES = CURVE_FILES + SIGMA_FILES + SUCCESS_FILES
-FIGURES += papers(FIGURES)
-
 
 rule make_summary:
     """Needs every experiment's certificates; makes the summary, the curves and a count of failed models."""
     input:
-        certificates=[path_of(*row) for row in CONFIG.rows],
-        undefended=UNDEFENDED_INPUTS,
-        faults=[faults_of(*row) for row in CONFIG.rows if row[0] not in CONFIG.external],
+        certificates=[certificates_of(*row) for row in TARGETS.rows],
+        undefended=TARGETS.undefended,
+        faults=[
+            beside(certificates_of(*row), "faults.parquet") for row in TARGETS.own_rows
+        ],
     output:
         summary=report(
             "results/summary.csv",
@@ -67,11 +36,11 @@ rule make_summary:
         runtime=30,
     params:
         settings={
-            "rows": [summary_row(*row) for row in CONFIG.rows],
+            "rows": [TARGETS.summary_row(*row) for row in TARGETS.rows],
             "grids": dict(CONFIG.curves),
         },
-        inputs=lambda w: summary_inputs(),
-        code=code("make_summary.py"),
+        inputs=lambda w: TARGETS.summary_inputs(),
+        code=PLAN.code("make_summary.py"),
     script:
         "../scripts/make_summary.py"
 
@@ -84,11 +53,11 @@ rule plot_certified_accuracy:
         sums="results/provenance.json",
     output:
         figures=report(
-            CURVE_FILES,
+            TARGETS.curve_figures,
             caption="../report/certified_accuracy.rst",
             category="Certified accuracy",
         ),
-        papers=papers(CURVE_FILES),
+        papers=papers(TARGETS.curve_figures),
     log:
         "results/logs/plot_certified_accuracy.log",
     benchmark:
@@ -100,8 +69,8 @@ rule plot_certified_accuracy:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={"figures": CURVE_FIGURES, "references": dict(CONFIG.references)},
-        code=code("plot_certified_accuracy.py"),
+        settings={"figures": TARGETS.curves, "references": dict(CONFIG.references)},
+        code=PLAN.code("plot_certified_accuracy.py"),
     script:
         "../scripts/plot_certified_accuracy.py"
 
@@ -109,14 +78,14 @@ rule plot_certified_accuracy:
 rule plot_sigma_distribution:
     """Needs the noise that cert_ssb optimised; makes its distribution."""
     input:
-        sigma=[f"{RUN}/sigma.parquet".format(**run._asdict()) for run in SEARCHED],
+        sigma=[sigma_of(run) for run in TARGETS.searched],
     output:
         figures=report(
-            SIGMA_FILES,
+            TARGETS.sigma_figures,
             caption="../report/sigma_distribution.rst",
             category="Noise",
         ),
-        papers=papers(SIGMA_FILES),
+        papers=papers(TARGETS.sigma_figures),
     log:
         "results/logs/plot_sigma_distribution.log",
     benchmark:
@@ -128,9 +97,9 @@ rule plot_sigma_distribution:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={"runs": [run._asdict() for run in SEARCHED]},
-        inputs=lambda w: {"sigma": sigma_identities()},
-        code=code("plot_sigma_distribution.py"),
+        settings={"runs": [run._asdict() for run in TARGETS.searched]},
+        inputs=lambda w: {"sigma": TARGETS.sigma_identities()},
+        code=PLAN.code("plot_sigma_distribution.py"),
     script:
         "../scripts/plot_sigma_distribution.py"
 
@@ -142,11 +111,11 @@ rule plot_attack_success:
         sums="results/provenance.json",
     output:
         figures=report(
-            SUCCESS_FILES,
+            TARGETS.success_figures,
             caption="../report/attack_success.rst",
             category="Attack success",
         ),
-        papers=papers(SUCCESS_FILES),
+        papers=papers(TARGETS.success_figures),
     log:
         "results/logs/plot_attack_success.log",
     benchmark:
@@ -158,7 +127,7 @@ rule plot_attack_success:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={"datasets": ATTACKED},
-        code=code("plot_attack_success.py"),
+        settings={"datasets": TARGETS.attacked},
+        code=PLAN.code("plot_attack_success.py"),
     script:
         "../scripts/plot_attack_success.py"

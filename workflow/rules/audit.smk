@@ -4,13 +4,8 @@ results/noise_audit.csv (the random numbers used, checked), results/figures/{dat
 page that shows it.
 """
 
-AUDITED = [
-    (run, certification)
-    for run, certification in CONFIG.rows
-    if run not in CONFIG.external
-    and CONFIG.learners[run.learner].get("features", {}).get("kind") != "encoder"
-]
-NOT_AUDITED = [row for row in CONFIG.rows if row not in AUDITED]
+AUDITED = TARGETS.audited
+NOT_AUDITED = [row for row in TARGETS.rows if row not in AUDITED]
 AUDITED_DATASETS = list(dict.fromkeys(run.dataset for run, certification in AUDITED))
 AUDIT_FIGURES = [f"results/figures/{dataset}/audit.svg" for dataset in AUDITED_DATASETS]
 
@@ -47,15 +42,15 @@ rule audit_certificates:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w: memory.of_audit(*sizes_of(w), CONFIG.device),
+        mem_mb=lambda w: memory.of_audit(*sizes.sizes_of(PLAN, w), CONFIG.device),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
-        pretrained=lambda w: PRETRAINED[w.learner],
+        pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=audit_settings,
-        inputs=lambda w: inputs_of("audit", w),
-        code=code("audit_certificates.py"),
+        settings=PLAN.settings("audit"),
+        inputs=PLAN.inputs("audit"),
+        code=PLAN.code("audit_certificates.py"),
     script:
         "../scripts/audit_certificates.py"
 
@@ -67,14 +62,8 @@ rule make_audit:
     """
     input:
         page=ancient("results/report.html"),
-        trials=[
-            path_of(*row).replace("certificates.parquet", "audit.parquet")
-            for row in AUDITED
-        ],
-        checks=[
-            path_of(*row).replace("certificates.parquet", "noise_audit.parquet")
-            for row in AUDITED
-        ],
+        trials=[beside(certificates_of(*row), "audit.parquet") for row in AUDITED],
+        checks=[beside(certificates_of(*row), "noise_audit.parquet") for row in AUDITED],
     output:
         audit=report(
             "results/audit.csv", caption="../report/audit.rst", category="Audit"
@@ -107,16 +96,10 @@ rule make_audit:
             ],
         },
         inputs=lambda w: {
-            "certificates": summary_inputs()["certificates"],
-            "audit": [
-                identity(
-                    "audit",
-                    SimpleNamespace(**run._asdict(), **certification._asdict()),
-                )
-                for run, certification in AUDITED
-            ],
+            "certificates": TARGETS.identities("certificates", TARGETS.rows),
+            "audit": TARGETS.identities("audit", AUDITED),
         },
-        code=code("make_audit.py"),
+        code=PLAN.code("make_audit.py"),
     script:
         "../scripts/make_audit.py"
 
@@ -143,7 +126,7 @@ rule plot_audit:
         runtime=30,
     params:
         settings={"datasets": AUDITED_DATASETS},
-        code=code("plot_audit.py"),
+        code=PLAN.code("plot_audit.py"),
     script:
         "../scripts/plot_audit.py"
 

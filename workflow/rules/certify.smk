@@ -29,15 +29,15 @@ rule certify_votes:
     threads: 1
     resources:
         mem_mb=lambda w: memory.of_certificates(
-            size_of(w.dataset),
+            sizes.size_of(PLAN, w.dataset),
             min(int(w.n_models), CONFIG.chunk_size),
-            run_of(w) in SCORED,
+            run_of(w) in PLAN.scored,
         ),
         runtime=60,
     params:
-        settings=certificate_settings,
-        inputs=lambda w: inputs_of("certificates", w),
-        code=code("certify_votes.py"),
+        settings=PLAN.settings("certificates"),
+        inputs=PLAN.inputs("certificates"),
+        code=PLAN.code("certify_votes.py"),
     script:
         "../scripts/certify_votes.py"
 
@@ -55,13 +55,13 @@ rule certify_external:
     threads: 1
     resources:
         mem_mb=lambda w: memory.of_external(
-            EXTERNAL_FILES[external_run_of(w), "votes"].stat().st_size
+            PLAN.external_files[external_run_of(w), "votes"].stat().st_size
         ),
         runtime=60,
-        votes=lambda w: str(EXTERNAL_FILES[external_run_of(w), "votes"]),
-        labels=lambda w: str(EXTERNAL_FILES[external_run_of(w), "labels"] or ""),
+        votes=lambda w: str(PLAN.external_files[external_run_of(w), "votes"]),
+        labels=lambda w: str(PLAN.external_files[external_run_of(w), "labels"] or ""),
     params:
-        settings=lambda w: external_slice(w),
-        code=code("certify_external.py"),
+        settings=PLAN.settings("external"),
+        code=PLAN.code("certify_external.py"),
     script:
         "../scripts/certify_external.py"

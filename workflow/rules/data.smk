@@ -14,12 +14,12 @@ rule make_dataset:
     threads: 1
     resources:
         mem_mb=lambda w: memory.of_data(
-            size_of(w.dataset), CONFIG.datasets[w.dataset]["kind"]
+            sizes.size_of(PLAN, w.dataset), CONFIG.datasets[w.dataset]["kind"]
         ),
         runtime=60,
-        path=lambda w: str(dataset_path(w.dataset)),
+        path=lambda w: str(dataset_path(CONFIG, w.dataset)),
     params:
-        settings=data_settings,
-        code=code("make_dataset.py"),
+        settings=PLAN.settings("data"),
+        code=PLAN.code("make_dataset.py"),
     script:
         "../scripts/make_dataset.py"

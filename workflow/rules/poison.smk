@@ -19,12 +19,12 @@ rule make_poison:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w: memory.of_poison(size_of(w.dataset)),
+        mem_mb=lambda w: memory.of_poison(sizes.size_of(PLAN, w.dataset)),
         runtime=10,
     params:
-        settings=poison_settings,
-        inputs=lambda w: inputs_of("poison", w),
-        code=code("make_poison.py"),
+        settings=PLAN.settings("poison"),
+        inputs=PLAN.inputs("poison"),
+        code=PLAN.code("make_poison.py"),
     script:
         "../scripts/make_poison.py"
 
@@ -46,14 +46,14 @@ rule train_undefended:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w: memory.of_undefended(*sizes_of(w), CONFIG.device),
+        mem_mb=lambda w: memory.of_undefended(*sizes.sizes_of(PLAN, w), CONFIG.device),
         runtime=60,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
-        pretrained=lambda w: PRETRAINED[w.learner],
+        pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=undefended_settings,
-        inputs=lambda w: inputs_of("undefended", w),
-        code=code("train_undefended.py"),
+        settings=PLAN.settings("undefended"),
+        inputs=PLAN.inputs("undefended"),
+        code=PLAN.code("train_undefended.py"),
     script:
         "../scripts/train_undefended.py"

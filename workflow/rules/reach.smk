@@ -36,6 +36,6 @@ rule tabulate_reach:
         runtime=30,
     params:
         settings=dict(CONFIG.reach),
-        code=code("tabulate_reach.py"),
+        code=PLAN.code("tabulate_reach.py"),
     script:
         "../scripts/tabulate_reach.py"

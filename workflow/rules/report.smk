@@ -2,28 +2,31 @@
 these very certificates. To: results/report.html, one page that opens offline.
 """
 
-TRAINED_ON = list(dict.fromkeys(run.dataset for run in RUNS))
 PAGE = SCRIPTS.parent / "report" / "page"
-ATTACKED_BY = list(dict.fromkeys((run.dataset, run.attack) for run in RUNS))
 
 
 PAGE_INPUTS = {
     "summary": "results/summary.csv",
     "curves": "results/curves.csv",
     "sums": "results/provenance.json",
-    "certificates": [path_of(*row) for row in CONFIG.rows],
-    "undefended": UNDEFENDED_INPUTS,
-    "sigma": [f"{RUN}/sigma.parquet".format(**run._asdict()) for run in SEARCHED],
-    "data": expand(f"{DATASET}/data.npz", dataset=TRAINED_ON),
+    "certificates": [certificates_of(*row) for row in TARGETS.rows],
+    "undefended": TARGETS.undefended,
+    "sigma": [sigma_of(run) for run in TARGETS.searched],
+    "data": expand(f"{DATASET}/data.npz", dataset=TARGETS.datasets),
     "triggered": [
         f"{ATTACK}/triggered.npz".format(dataset=dataset, attack=attack)
-        for dataset, attack in ATTACKED_BY
+        for dataset, attack in TARGETS.attacks
     ],
 }
 
 
 onsuccess:
-    print(where_to_look())
+    targets = sorted(workflow.dag.targetjobs, key=str)
+    print(
+        where_to_look(
+            [str(file) for job in targets for file in job.output or job.input]
+        )
+    )
 
 
 rule report:
@@ -51,17 +54,19 @@ rule build_report:
     threads: 1
     resources:
         mem_mb=memory.of_page(
-            [size_of(name) for name in TRAINED_ON], len(ATTACKED_BY), len(CONFIG.rows)
+            [sizes.size_of(PLAN, name) for name in TARGETS.datasets],
+            len(TARGETS.attacks),
+            len(CONFIG.rows),
         ),
         runtime=30,
     params:
         settings={
-            "rows": [page_row(*row) for row in CONFIG.rows],
-            "datasets": TRAINED_ON,
-            "attacks": ATTACKED_BY,
+            "rows": [TARGETS.page_row(*row) for row in TARGETS.rows],
+            "datasets": TARGETS.datasets,
+            "attacks": TARGETS.attacks,
         },
-        inputs=lambda w: page_inputs(),
-        code=code("build_report.py"),
+        inputs=lambda w: TARGETS.page_inputs(),
+        code=PLAN.code("build_report.py"),
         templates={file.name: checksum(file) for file in sorted(PAGE.iterdir())},
     script:
         "../scripts/build_report.py"

@@ -9,14 +9,6 @@ SEARCHES = expand(
 )
 
 
-def search_memory(wildcards):
-    """Memory in MB of a search."""
-    search = CONFIG.searches[wildcards.search]
-    size = size_of(search["dataset"])
-    learner = learner_size(search["learner"], search["dataset"])
-    return memory.of_search(size, learner, search, CONFIG.device)
-
-
 rule search_noise:
     """Needs a poison set; makes the table of certified accuracy over pairs of parameters."""
     input:
@@ -32,15 +24,15 @@ rule search_noise:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=search_memory,
+        mem_mb=lambda w: sizes.of_search(PLAN, w),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
-        pretrained=lambda w: PRETRAINED[CONFIG.searches[w.search]["learner"]],
+        pretrained=lambda w: PLAN.pretrained[CONFIG.searches[w.search]["learner"]],
     params:
-        settings=search_settings,
-        inputs=search_inputs,
-        code=code("search_noise.py"),
+        settings=PLAN.settings("search"),
+        inputs=PLAN.inputs("search"),
+        code=PLAN.code("search_noise.py"),
     script:
         "../scripts/search_noise.py"
 
@@ -74,7 +66,8 @@ rule plot_noise_search:
                 CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
             ),
         },
-        inputs=lambda w: search_inputs(w) | {"grid": search_identity(w)},
-        code=code("plot_noise_search.py"),
+        inputs=lambda w: PLAN.inputs_of("search", w)
+        | {"grid": PLAN.identity("search", w)},
+        code=PLAN.code("plot_noise_search.py"),
     script:
         "../scripts/plot_noise_search.py"

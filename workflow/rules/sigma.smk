@@ -20,15 +20,15 @@ rule optimise_sigma:
     threads: 1
     resources:
         mem_mb=lambda w: memory.of_sigma(
-            *sizes_of(w), CONFIG.noises[w.noise]["search"], CONFIG.device
+            *sizes.sizes_of(PLAN, w), CONFIG.noises[w.noise]["search"], CONFIG.device
         ),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
-        pretrained=lambda w: PRETRAINED[w.learner],
+        pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=sigma_settings,
-        inputs=lambda w: inputs_of("sigma", w),
-        code=code("optimise_sigma.py"),
+        settings=PLAN.settings("sigma"),
+        inputs=PLAN.inputs("sigma"),
+        code=PLAN.code("optimise_sigma.py"),
     script:
         "../scripts/optimise_sigma.py"

@@ -22,15 +22,18 @@ rule train_models:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w: memory.of_training(*sizes_of(w), chunk_of(w), CONFIG.device),
+        mem_mb=lambda w: memory.of_training(
+            *sizes.sizes_of(PLAN, w), sizes.chunk_of(w), CONFIG.device
+        ),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
-        pretrained=lambda w: PRETRAINED[w.learner],
-        poison=lambda w: identity("poison", w),
-        sigma=lambda w: identity("sigma", w) if w.defense == "cert_ssb" else "",
+        pretrained=lambda w: PLAN.pretrained[w.learner],
+        poison=lambda w: PLAN.identity("poison", w),
+        sigma=lambda w: PLAN.identity("sigma", w) if w.defense == "cert_ssb" else "",
     params:
-        settings=lambda w: model_settings(w) | {"models": models_of(w.chunk)},
-        code=code("train_models.py"),
+        settings=lambda w: PLAN.settings("models")(w)
+        | {"models": sizes.models_of(w.chunk)},
+        code=PLAN.code("train_models.py"),
     script:
         "../scripts/train_models.py"

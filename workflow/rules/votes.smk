@@ -22,15 +22,19 @@ rule collect_votes:
     threads: 1
     resources:
         mem_mb=lambda w: memory.of_voting(
-            *sizes_of(w), chunk_of(w), run_of(w) in SCORED, CONFIG.device
+            *sizes.sizes_of(PLAN, w),
+            sizes.chunk_of(w),
+            run_of(w) in PLAN.scored,
+            CONFIG.device,
         ),
         runtime=60,
         gpu=0 if CONFIG.device == "cpu" else 1,
         device=CONFIG.device,
-        pretrained=lambda w: PRETRAINED[w.learner],
+        pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=lambda w: vote_settings(w) | {"models": models_of(w.chunk)},
-        inputs=lambda w: inputs_of("votes", w),
-        code=code("collect_votes.py"),
+        settings=lambda w: PLAN.settings("votes")(w)
+        | {"models": sizes.models_of(w.chunk)},
+        inputs=PLAN.inputs("votes"),
+        code=PLAN.code("collect_votes.py"),
     script:
         "../scripts/collect_votes.py"

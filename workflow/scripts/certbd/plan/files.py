@@ -1,0 +1,82 @@
+"""The files that a configuration names: which they are, and what they hold."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from certbd import datasets
+from certbd.axes import Run
+from certbd.config import Config
+from certbd.io import DataError
+
+
+class PlanError(ValueError):
+    """What is asked for cannot be made; the message names the key and what is allowed."""
+
+
+@cache
+def checksum(path: Path | None) -> str | None:
+    """Return a file's SHA-256, so that another path to it changes nothing; None for no file."""
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def dataset_path(config: Config, name: str) -> Path:
+    """Return the file or folder of a dataset."""
+    return Path(config.data_root, config.datasets[name].get("path", ""))
+
+
+def outline(config: Config, name: str) -> datasets.Outline:
+    """Return what is known of a dataset before it is read; its files must be there."""
+    entry, path = config.datasets[name], dataset_path(config, name)
+    try:
+        datasets.fetch(entry, path)
+        return datasets.outline(entry, path)
+    except DataError as error:
+        raise PlanError(f"datasets.{name}: {error}") from error
+
+
+def content(config: Config, name: str, outline: datasets.Outline) -> str:
+    """Return the checksum of a dataset's files."""
+    try:
+        return datasets.checksum(outline.files, dataset_path(config, name))
+    except (OSError, DataError) as error:
+        raise PlanError(f"datasets.{name}: {error}") from error
+
+
+def external_file(config: Config, run: Run, key: str) -> Path | None:
+    """Return a file that an external experiment names; it must be there."""
+    name = config.external[run].get(key)
+    if name is None:
+        return None
+    path = Path(config.data_root, name)
+    if not path.is_file():
+        raise PlanError(
+            f"{key} of the external experiment on {run.dataset}: {path} is not a file; set "
+            "data_root to the folder that holds it (--config data_root=FOLDER), or the key"
+        )
+    return path
+
+
+def pretrained_file(config: Config, learner: str) -> str:
+    """Return the file of pretrained weights, a learner's or its encoder's, or ''; it must exist."""
+    entry: Mapping[str, Any] = config.learners[learner]
+    key, name = "pretrained", entry.get("pretrained", "none")
+    names, hint = "the names of torchvision's resnet18", ", or to none"
+    if weights := entry.get("features", {}).get("weights"):
+        key, name, hint = "features.weights", weights, ""
+        names = f"the weights of {entry['features']['network']}"
+    if name == "none":
+        return ""
+    path = Path(config.data_root, name)
+    if not path.is_file():
+        raise PlanError(
+            f"learners.{learner}.{key}: {path} is not a file; set data_root to the folder that "
+            "holds it (--config data_root=FOLDER), the key to a safetensors file with "
+            f"{names}{hint}"
+        )
+    return str(path)

@@ -1,0 +1,51 @@
+"""Where each artifact is. A path holds only the axes that its artifact depends on."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from certbd.axes import CURVES_OF, Certification, Run
+
+DATASET = "results/{dataset}"
+ATTACK = f"{DATASET}/{{attack}}"
+RUN = f"{ATTACK}/{{defense}}/{{noise}}/{{learner}}/seed-{{seed}}"
+MODELS = f"{RUN}/models/chunk-{{chunk}}.safetensors"
+CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
+EXTERNAL = CERTIFICATION.replace("{defense}", "external")
+UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
+NAME = r"[a-z0-9][a-z0-9._-]*"
+WILDCARDS = {
+    "defense": "|".join(CURVES_OF),
+    "seed": r"\d+",
+    "alpha": r"[0-9.e-]+",
+    "chunk": r"\d+-\d+",
+    "bound": r"[a-z_]+",
+    "multiplicity": r"[a-z_]+",
+    "n_models": r"\d+",
+} | dict.fromkeys(("dataset", "attack", "noise", "learner", "search"), NAME)
+"""Regular expression of each axis in a path."""
+
+
+def certificates_of(run: Run, certification: Certification) -> str:
+    """Return the table of certificates of one row of the summary."""
+    path = f"{CERTIFICATION}/certificates.parquet"
+    return path.format(**run._asdict(), **certification._asdict())
+
+
+def beside(certificates: str, name: str) -> str:
+    """Return another file of the folder of a table of certificates."""
+    return certificates.replace("certificates.parquet", name)
+
+
+def sigma_of(run: Run) -> str:
+    """Return the file of sample-specific noise of a run."""
+    return f"{RUN}/sigma.parquet".format(**run._asdict())
+
+
+def undefended_of(run: Run, learner: str) -> str:
+    """Return the predictions of the network without defence that belongs to a run."""
+    return f"{UNDEFENDED}/predictions.parquet".format(**run._asdict() | {"learner": learner})
+
+
+def papers(figures: Iterable[str]) -> list[str]:
+    """Return the PDF beside each figure."""
+    return [str(Path(figure).with_suffix(".pdf")) for figure in figures]

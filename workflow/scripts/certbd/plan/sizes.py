@@ -1,0 +1,40 @@
+"""How large a job's data, models and chunk are, for the memory that it asks for."""
+
+from typing import Any
+
+from certbd import memory
+from certbd.plan.plan import Plan
+
+
+def size_of(plan: Plan, name: str) -> memory.Size:
+    """Return how large a dataset is."""
+    known, entry = plan.outlines[name], plan.config.datasets[name]
+    shape = memory.shape_of(entry, known.files)
+    counts = sum(known.training_counts), sum(known.test_counts)
+    return memory.Size(*counts, shape, len(known.classes))
+
+
+def sizes_of(plan: Plan, wildcards: Any) -> tuple[memory.Size, memory.Learner]:
+    """Return how large the dataset of a job is, and a model of its learner."""
+    size = size_of(plan, wildcards.dataset)
+    return size, memory.learner_of(plan.config.learners[wildcards.learner], size)
+
+
+def of_search(plan: Plan, wildcards: Any) -> int:
+    """Return the memory in MB of a search."""
+    search = plan.config.searches[wildcards.search]
+    size = size_of(plan, search["dataset"])
+    learner = memory.learner_of(plan.config.learners[search["learner"]], size)
+    return memory.of_search(size, learner, search, plan.config.device)
+
+
+def models_of(chunk: str) -> list[int]:
+    """Return the first model of a chunk, and the one after its last."""
+    first, last = map(int, chunk.split("-"))
+    return [first, last + 1]
+
+
+def chunk_of(wildcards: Any) -> int:
+    """Return the number of models of a job's chunk."""
+    first, stop = models_of(wildcards.chunk)
+    return stop - first

@@ -1,0 +1,142 @@
+"""What the targets of a plan need: rows of the tables, figures, and the identities behind them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from certbd.axes import CURVES_OF, Certification, Run
+from certbd.plan import paths
+from certbd.plan.plan import Plan
+
+Row = tuple[Run, Certification]
+MOST_SHOWN = 3
+"""Files that the end of a run names."""
+
+
+class Targets:
+    """Lists over all experiments of a plan, each in the order of the configuration."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, config = plan, plan.config
+        self.rows = list(config.rows)
+        self.own_rows = [row for row in self.rows if row[0] not in config.external]
+        self.searched = [run for run in plan.runs if run.defense == "cert_ssb"]
+        self.datasets = list(dict.fromkeys(run.dataset for run in plan.runs))
+        self.attacks = list(dict.fromkeys((run.dataset, run.attack) for run in plan.runs))
+        attacked = [name for name, attack in self.attacks if self._is_simulated(attack)]
+        self.attacked = list(dict.fromkeys(attacked))
+        self.undefended_of = {run: paths.undefended_of(run, config.undefended) for run in plan.runs}
+        self.undefended = list(dict.fromkeys(self.undefended_of.values()))
+        self.curves = list(dict.fromkeys([*self._external_curves(), *self._own_curves()]))
+
+    def _is_simulated(self, attack: str) -> bool:
+        return bool(self._plan.config.attacks[attack]["kind"] != "none")
+
+    def _external_curves(self) -> list[tuple[str, str]]:
+        return [
+            (run.dataset, certificate)
+            for run, entry in self._plan.config.external.items()
+            for certificate in ("trigger", "joint", "paper")
+            if certificate == "paper"
+            or ("sigma_train" in entry and (certificate == "joint" or "attack" in entry))
+        ]
+
+    def _own_curves(self) -> list[tuple[str, str]]:
+        """Return certificates with curves; a trigger's only where the vote has test noise."""
+        noise = self._plan.config.noise_levels
+        return [
+            (run.dataset, certificate)
+            for run in self._plan.runs
+            for certificate in CURVES_OF[run.defense]
+            if certificate != "trigger" or (noise(run) or {}).get("test", 1)
+        ]
+
+    @property
+    def curve_figures(self) -> list[str]:
+        """Figures of certified accuracy, one for each dataset and certificate."""
+        places = [f"{dataset}/certified_accuracy_{kind}" for dataset, kind in self.curves]
+        return [f"results/figures/{place}.svg" for place in places]
+
+    @property
+    def sigma_figures(self) -> list[str]:
+        """Figures of optimised noise, one for each dataset that has any."""
+        names = dict.fromkeys(run.dataset for run in self.searched)
+        return [f"results/figures/{name}/sigma_distribution.svg" for name in names]
+
+    @property
+    def success_figures(self) -> list[str]:
+        """Figures of attack success, one for each dataset with a simulated attack."""
+        return [f"results/figures/{name}/attack_success.svg" for name in self.attacked]
+
+    @property
+    def figures(self) -> list[str]:
+        """Every figure of a run, and its PDF."""
+        figures = self.curve_figures + self.sigma_figures + self.success_figures
+        return figures + paths.papers(figures)
+
+    @property
+    def audited(self) -> list[Row]:
+        """Rows that the audit puts on trial: all but votes from elsewhere and encoders."""
+        learners = self._plan.config.learners
+        return [
+            (run, certification)
+            for run, certification in self.own_rows
+            if learners[run.learner].get("features", {}).get("kind") != "encoder"
+        ]
+
+    def summary_row(self, run: Run, certification: Certification) -> dict[str, Any]:
+        """Return the axes of a row, its attack, and which undefended network belongs to it."""
+        file = self.undefended_of.get(run)
+        index = None if file is None else self.undefended.index(file)
+        axes = run._asdict() | certification._asdict()
+        return axes | self._plan.attacks[run] | {"undefended": index}
+
+    def page_row(self, run: Run, certification: Certification) -> dict[str, Any]:
+        """Return a row of the summary with which optimised noise belongs to it, for the report."""
+        sigma = self.searched.index(run) if run in self.searched else None
+        return self.summary_row(run, certification) | {"sigma": sigma}
+
+    def identities(self, stage: str, rows: list[Row]) -> list[str]:
+        """Return the identities of what a stage made of rows; external where they are."""
+        external = self._plan.config.external
+        return [
+            self._plan.identity(
+                "external" if run in external else stage,
+                SimpleNamespace(**run._asdict(), **certification._asdict()),
+            )
+            for run, certification in rows
+        ]
+
+    def summary_inputs(self) -> dict[str, list[str]]:
+        """Return the identities of all certificates, and of undefended networks' predictions."""
+        first = {file: run for run, file in reversed(self.undefended_of.items())}
+        learner = {"learner": self._plan.config.undefended}
+        networks = [SimpleNamespace(**first[file]._asdict() | learner) for file in self.undefended]
+        return {
+            "certificates": self.identities("certificates", self.rows),
+            "undefended": [self._plan.identity("undefended", network) for network in networks],
+        }
+
+    def sigma_identities(self) -> list[str]:
+        """Return the identities of all optimised noise."""
+        places = [SimpleNamespace(**run._asdict()) for run in self.searched]
+        return [self._plan.identity("sigma", place) for place in places]
+
+    def page_inputs(self) -> dict[str, list[str]]:
+        """Return the identities of all that the report shows."""
+        data = [SimpleNamespace(dataset=name) for name in self.datasets]
+        attacked = [SimpleNamespace(dataset=name, attack=attack) for name, attack in self.attacks]
+        return self.summary_inputs() | {
+            "sigma": self.sigma_identities(),
+            "data": [self._plan.identity("data", place) for place in data],
+            "triggered": [self._plan.identity("poison", place) for place in attacked],
+        }
+
+
+def where_to_look(files: list[str]) -> str:
+    """Return the line that ends a run: its page where that was a target, or else what was."""
+    if {"results/report.html", "results/audit.shown"} & set(files):  # both are the page
+        files = ["results/report.html"]
+    named = ", ".join(str(Path(file).absolute()) for file in files[:MOST_SHOWN])
+    rest = f" and {len(files) - MOST_SHOWN} more" if len(files) > MOST_SHOWN else ""
+    return f"Done. Look at {named}{rest}" if files else "Done."
