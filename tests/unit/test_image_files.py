@@ -312,6 +312,15 @@ def test_big_endian_arrays_are_read(tmp_path, kind):
         assert np.array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("name", ["inputs", "labels"])
+def test_arrays_of_records_are_refused(tmp_path, name):
+    arrays = {"inputs": np.zeros((12, 2)), "labels": np.arange(12) % 2}
+    arrays[name] = np.zeros(arrays[name].shape, [("a", ">i4"), ("b", "<f4")])
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=rf"a.npz: array {name} of records, .*; allowed: numbers"):
+        datasets.load(NPZ, tmp_path / "a.npz")
+
+
 def write_folders(path, *names):
     for name in names:
         (path / name).mkdir(parents=True)

@@ -230,16 +230,19 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
     Raises
     ------
     DataError
-        If the file is no npz file, or the array is not there, damaged or holds Python objects.
+        If the file is no npz file, or the array is not there, damaged or holds Python objects
+        or records.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             array = stored[name]
-            return array.astype(array.dtype.newbyteorder("="), copy=False)
     except (OSError, KeyError, ValueError, EOFError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: array {name} cannot be read: {error}") from error
     except (zlib.error, *NO_NPZ) as error:
         raise DataError(f"{path}: not a readable npz file: {error}") from error
+    if array.dtype.kind == "V":
+        raise DataError(f"{path}: array {name} of records, {array.dtype}; allowed: numbers or text")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def array_shapes(path: Path) -> dict[str, tuple[int, ...]]:
