@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from certbd.fingerprint import dependencies, fingerprint
+from certbd.fingerprint import check_loaded, dependencies, fingerprint
 from conftest import ROOT
 
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -49,6 +49,53 @@ def changed(scripts, edit):
 
 def append(module, text):
     return lambda package: (package / module).write_text((package / module).read_text() + text)
+
+
+def test_modules_in_folders_count_wherever_they_are_imported(scripts):
+    folder = scripts / "certbd" / "deep" / "deeper"
+    folder.mkdir(parents=True)
+    for place in (folder.parent, folder):
+        (place / "__init__.py").write_text('"""What lives here."""\n')
+    (folder / "own.py").write_text("from certbd.deep.deeper import other\n\nX = other.Y\n")
+    (folder / "other.py").write_text("Y = 1\n")
+    (scripts / "one.py").write_text("from certbd.deep.deeper.own import X\n")
+    (scripts / "two.py").write_text("def f():\n    import certbd.deep.deeper.own as own\n")
+    names = {file.name for file in changed_files(scripts, ("one.py", "two.py"))}
+    assert names == {"one.py", "two.py", "own.py", "other.py"}
+    assert changed(scripts, append("deep/deeper/other.py", "\nZ = 2\n")) == {"one.py", "two.py"}
+    (scripts / "three.py").write_text("from .certbd import rng\n")
+    with pytest.raises(ValueError, match="a relative import"):
+        fingerprint(scripts / "three.py")
+
+
+def changed_files(scripts, names):
+    return {file for name in names for file in dependencies(scripts / name)}
+
+
+def test_a_job_may_load_no_module_that_its_fingerprint_does_not_cover(scripts):
+    script = scripts / "make_poison.py"
+    covered = [
+        ".".join(file.relative_to(scripts).with_suffix("").parts)
+        for file in dependencies(script)[1:]
+    ]
+    check_loaded(script, [*covered, "certbd", "certbd.plan", "numpy", "certbd_other.bounds"])
+    with pytest.raises(RuntimeError, match=r"make_poison.py: module certbd.bounds was loaded, but"):
+        check_loaded(script, [*covered, "certbd.bounds"])
+    with pytest.raises(RuntimeError, match=r"module certbd.plan.paths was loaded"):
+        check_loaded(script, [*covered, "certbd.plan.paths"])
+
+
+def test_init_files_hold_a_docstring_alone():
+    """They are left out of fingerprints, except the version."""
+    for file in (SCRIPTS / "certbd").rglob("__init__.py"):
+        body = ast.parse(file.read_text()).body[1:]
+        assert [ast.unparse(node).split(" = ")[0] for node in body] in ([], ["__version__"]), file
+
+
+def test_nothing_but_rules_and_tests_uses_the_plan():
+    for file in SCRIPTS.rglob("*.py"):
+        if file.parent.name != "plan":
+            assert "certbd.plan" not in file.read_text(), file
 
 
 def test_editing_plots_redraws_figures_and_nothing_else(scripts):

@@ -7,6 +7,7 @@ has changed, and only then.
 
 import ast
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def fingerprint(script: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in dependencies(script):
-        digest.update(path.name.encode())
+        digest.update(path.relative_to(script.parent).as_posix().encode())
         digest.update(_code(path.read_text()).encode())
     return digest.hexdigest()[:16]
 
@@ -49,10 +50,37 @@ def dependencies(script: Path) -> list[Path]:
     return [script, *sorted(found)]
 
 
+def check_loaded(script: Path, loaded: Iterable[str]) -> None:
+    """Refuse to end a job that used a module whose code is not in its fingerprint.
+
+    `loaded` are names of modules. ``__init__.py`` files do not count: they hold docstrings alone.
+
+    Raises
+    ------
+    RuntimeError
+        If there is one: a change of it would not make the job run again.
+    """
+    known, package = set(dependencies(script)), script.parent / PACKAGE
+    for name in sorted(loaded):
+        first, *parts = name.split(".")
+        if first == PACKAGE and parts:
+            file = package.joinpath(*parts).with_suffix(".py")
+            if file.is_file() and file not in known:
+                raise RuntimeError(
+                    f"{script.name}: module {name} was loaded, but is not among those that its "
+                    "fingerprint covers; import it by its name at the top of a module"
+                )
+
+
 def _imports(path: Path, package: Path) -> set[Path]:
-    parts = [name.split(".") for name in _imported_names(path.read_text())]
-    files = {package / f"{p[1]}.py" for p in parts if p[0] == PACKAGE and len(p) > 1}
-    return {file for file in files if file.is_file()}
+    """Return the modules that a file imports, in the package or any folder below it."""
+    found = set()
+    for name in _imported_names(path.read_text()):
+        first, *parts = name.split(".")
+        if first == PACKAGE:
+            tried = (package.joinpath(*parts[: n + 1]) for n in range(len(parts)))
+            found |= {file.with_suffix(".py") for file in tried}
+    return {file for file in found if file.is_file()}
 
 
 @cache
@@ -62,8 +90,9 @@ def _imported_names(source: str) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            module = f"{PACKAGE}.{node.module or ''}" if node.level else node.module or ""
-            names |= {f"{module.rstrip('.')}.{alias.name}" for alias in node.names} | {module}
+            if node.level:
+                raise ValueError("a relative import, which no fingerprint follows")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
     return names
 
 

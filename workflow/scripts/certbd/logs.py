@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from certbd.fingerprint import check_loaded
 from certbd.io import DataError
 
+SCRIPTS = Path(__file__).parent.parent
 T = TypeVar("T")
 LOGGER = logging.getLogger("certbd")
 
@@ -27,6 +29,7 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
     LOGGER.setLevel(logging.INFO)
     try:
         yield LOGGER
+        _check_modules()
     except DataError as error:
         LOGGER.error("%s", error)
         sys.exit(f"error: {error}")
@@ -37,6 +40,14 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
         LOGGER.removeHandler(handler)
         with suppress(OSError):
             handler.close()
+
+
+def _check_modules() -> None:
+    """Check, in a job, that the fingerprint of its script covers every module that it loaded."""
+    copy = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+    script = SCRIPTS / copy.name.partition(".")[2]  # Snakemake runs tmpxyz.train_models.py
+    if script.is_file():
+        check_loaded(script, list(sys.modules))
 
 
 class _LogFile(logging.FileHandler):
