@@ -587,8 +587,10 @@ def existing(path):
 
 def where_to_look():
     """The line that ends a run: the report where it was a target, or else what was."""
-    targets = sorted(workflow.dag.targetjobs, key=str)
-    files = [str(file) for job in targets for file in job.output or job.input]
+    files = []
+    for job in sorted(workflow.dag.targetjobs, key=str):
+        asked = [file for file in job.output if file in workflow.dag.targetfiles]
+        files += map(str, asked or job.output or job.input)
     if "results/report.html" in files:
         files = ["results/report.html"]
     named = ", ".join(str(Path(file).absolute()) for file in files[:3])
