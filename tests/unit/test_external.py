@@ -1,8 +1,11 @@
+import gzip
+
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from certbd import io, schemas
+from certbd import external_tables, io, schemas
 from certbd.external import read_votes
 
 N, CLASSES = 6, 3
@@ -17,8 +20,8 @@ def wide(column="vote", n_inputs=4):
     return pd.DataFrame(
         {
             "sample": range(n_inputs),
-            "label": [0, 1, 1, 0][:n_inputs],
-            "sigma": [0.5, 0.6, 0.7, 0.8][:n_inputs],
+            "label": ([0, 1, 1, 0] * n_inputs)[:n_inputs],
+            "sigma": ([0.5, 0.6, 0.7, 0.8] * n_inputs)[:n_inputs],
             column: list(values),
         }
     )
@@ -160,7 +163,7 @@ def test_long_scores(tmp_path):
     scores = RANDOM.dirichlet(np.ones(CLASSES), len(table)).astype(np.float32)
     io.write_table(
         tmp_path / "scored.parquet",
-        table.assign(score=list(scores)),
+        table.assign(score=list(scores), vote=scores.argmax(1)),
         schemas.scored_votes(CLASSES),
         {},
     )
@@ -170,68 +173,253 @@ def test_long_scores(tmp_path):
     np.testing.assert_allclose(split.tally.scores.sum(1), N, rtol=1e-5)
 
 
-def test_two_sources_of_one_fact_must_agree(tmp_path):
+def fails(tmp_path, named, *tables, **settings):
+    with pytest.raises(io.DataError, match=named):
+        read(tmp_path, *tables, **settings)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "named"),
+    [
+        ("sigma", 0.1, r"column sigma, row 0: 0.1; allowed: 0.25, as the key sigma_test says"),
+        (
+            "sigma",
+            np.float32(0.2),
+            r"column sigma, row 0: 0.2000.*; allowed: 0.25, as the key sigma_",
+        ),
+        ("sigma", [0.25, 0.25, 0.25, 0.2500001], "column sigma, row 3: 0.2500001; allowed: 0.25"),
+        ("sigma", 1, "column sigma, row 0: 1; allowed: 0.25, as the key sigma_test"),
+        ("sigma_test", 0.5, "column sigma_test, row 0: 0.5; allowed: 0.25"),
+        ("n_models", 7, "column n_models, row 0: 7; allowed: 6, as the key n_models"),
+        ("n_classes", 2, "column n_classes, row 0: 2; allowed: 3, as the key n_classes"),
+        ("n_classes", np.nan, "column n_classes, row 0: nan; allowed: 3"),
+    ],
+)
+def test_a_file_and_the_configuration_must_agree(tmp_path, column, value, named):
+    table = wide().drop(columns="sigma").assign(**{column: value})
+    fails(tmp_path, f"votes.parquet: {named}", table, sigma=0.25)
+
+
+def test_training_noise_in_the_file_and_in_the_configuration_must_agree(tmp_path):
+    wide().assign(sigma_train=0.5).to_parquet(tmp_path / "votes.parquet")
+    call = (str(tmp_path / "votes.parquet"), None, None, N, CLASSES, False)
+    read_votes(*call, 0.5)
+    read_votes(*call)
+    with pytest.raises(io.DataError, match=r"column sigma_train, row 0: 0.5; allowed: 1.0"):
+        read_votes(*call, 1.0)
+
+
+@pytest.mark.parametrize("sigma", [0.1, np.float32(0.1), 0.3, 1])
+def test_the_same_noise_may_be_said_twice(tmp_path, sigma):
+    (split,) = read(tmp_path, wide().assign(sigma=sigma), sigma=float(str(sigma)))
+    assert (split.sigma <= sigma).all()
+    np.testing.assert_allclose(split.sigma, sigma, rtol=1e-7)
+
+
+def test_labels_in_both_files_must_agree(tmp_path):
     table = wide()
-    with pytest.raises(
-        io.DataError, match=r"column sigma, row 0: 0.5; allowed: 0.25, which is sigma_test; or only"
-    ):
-        read(tmp_path, table, sigma=0.25)
-    alike = table.assign(sigma=np.float32(0.12))
-    assert read(tmp_path, alike, sigma=0.12)[0].sigma == pytest.approx([0.12] * 4)
-    labels = table[["sample", "label", "sigma"]].assign(split="benign")
-    assert read(tmp_path, table, labels)[0].labels.tolist() == [0, 1, 1, 0]
-    with pytest.raises(io.DataError, match=r"labels.csv: column label, row 2: 0; allowed: what .*"):
-        read(tmp_path, table, labels.assign(label=[0, 1, 0, 0]))
-    with pytest.raises(io.DataError, match=r"labels.csv: column sigma, row 0: 0.1; allowed: what"):
-        read(tmp_path, table, labels.assign(sigma=0.1))
-    with pytest.raises(io.DataError, match=r"labels.csv: other inputs than in .*votes.parquet"):
-        read(tmp_path, table, labels[:3])
-    scores = wide("score")
-    votes = [(np.array(values) > 0.5).astype(int) for values in scores["score"]]
-    assert read(tmp_path, scores.assign(vote=votes), n_classes=2)[0].tally.votes.sum() == 4 * N
-    votes[1][2] = 1 - votes[1][2]
-    with pytest.raises(io.DataError, match=r"column vote, row 1, model 2: .*score is above 1/2"):
-        read(tmp_path, scores.assign(vote=votes), n_classes=2)
-    long_votes, labels = long()
-    with pytest.raises(io.DataError, match="column sigma beside one row a vote; it belongs in the"):
-        read(tmp_path, long_votes.assign(sigma=0.5), labels)
-
-
-@pytest.mark.parametrize("index", ["sample", ["split", "sample"], "label", None])
-def test_the_index_of_a_data_frame_is_read_by_its_names(tmp_path, index):
-    table = wide().assign(split="benign")
-    given = table if index is None else table.set_index(index)
-    (split,) = read(tmp_path, given)
+    labels = table[["sample", "label"]].assign(split="benign")
+    (split,) = read(tmp_path, table, labels)
     assert split.labels.tolist() == [0, 1, 1, 0]
+    (split,) = read(tmp_path, table.drop(columns="label"), labels.iloc[::-1])
+    assert split.labels.tolist() == [0, 1, 1, 0]
+    fails(tmp_path, r"labels.csv: column label, row 2: 0; allowed: 1, as .*votes.parquet says",
+          table, put("label", 2, 0)(labels))  # fmt: skip
+    fails(tmp_path, r"labels.csv: column sigma, row 1: 0.7; allowed: 0.6, as .*votes.parquet",
+          table, labels.assign(sigma=[0.5, 0.7, 0.7, 0.8]))  # fmt: skip
+    fails(tmp_path, r"labels.csv: inputs {'benign': 3}; allowed: those of .*, {'benign': 4}",
+          table, labels.iloc[:3])  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["LABELS.CSV", "l.Csv", "l.csv.gz", "l.tsv", "L.PARQUET", "l.pq"])
-def test_labels_files_are_told_by_their_names(tmp_path, name):
+def test_what_a_long_file_says_of_inputs_must_agree_with_the_labels_file(tmp_path):
     table, labels = long()
-    table.to_parquet(tmp_path / "votes.parquet")
-    if name.lower().endswith(("parquet", "pq")):
-        labels.to_parquet(tmp_path / name)
-    else:
-        labels.to_csv(tmp_path / name, index=False, sep="\t" if "tsv" in name else ",")
-    files = (str(tmp_path / "votes.parquet"), str(tmp_path / name))
+    table = table.merge(labels)
+    (split,) = read(tmp_path, table, labels.drop(columns="sigma"))
+    assert split.sigma.tolist() == [0.5, 0.6, 0.7, 0.8]
+    fails(tmp_path, "votes.parquet: column label, row 1: 1; allowed: 0, as .*labels.csv says",
+          table, labels.assign(label=[0, 0, 1, 0]))  # fmt: skip
+    fails(tmp_path, "votes.parquet: column sigma, row 0: 0.5; allowed: 0.9, as .*labels.csv says",
+          table, labels.assign(sigma=0.9))  # fmt: skip
+    fails(tmp_path, "votes.parquet: column sigma, row 0: 0.5; allowed: 0.3, as the key sigma_test",
+          table, labels.drop(columns="sigma"), sigma=0.3)  # fmt: skip
+    fails(tmp_path, r"votes.parquet: row 4: .*allowed: in label and sigma what the rows before",
+          put("label", 4, 1)(table), labels)  # fmt: skip
+
+
+def test_votes_and_scores_must_agree(tmp_path):
+    table = wide("score")
+    table["vote"] = [(scores > 0.5).astype(int) for scores in table["score"]]
+    (split,) = read(tmp_path, table, n_classes=2, scored=True)
+    assert split.tally.votes[:, 1].tolist() == [sum(votes) for votes in table["vote"]]
+    turned = put_in_list("vote", 1, 2, 1 - table["vote"][1][2])(table)
+    fails(tmp_path, "column vote, row 1, model 2: .*allowed: 1 for a score above 0.5",
+          turned, n_classes=2)  # fmt: skip
+    fails(tmp_path, "column vote, row 1: a list of 5; allowed: .* = 6",
+          put("vote", 1, [0] * 5)(table), n_classes=2)  # fmt: skip
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_long_votes_are_for_the_class_with_the_highest_score(tmp_path, scored):
+    table, labels = long()
+    scores = np.eye(CLASSES)[table["vote"]] * 0.5 + 0.1
+    kind = schemas.scored_votes(CLASSES) if scored else schemas.scored_votes(2)
+    scores = list(scores.astype(np.float32) if scored else scores[:, :2].astype(np.float32))
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    files = (str(tmp_path / "votes.parquet"), str(tmp_path / "labels.csv"))
+    io.write_table(files[0], table.assign(score=scores), kind, {})
+    if not scored:
+        with pytest.raises(io.DataError, match=r"score, row 0: a list of 2; allowed: .* = 3"):
+            read_votes(*files, None, N, CLASSES, False)
+        return
+    read_votes(*files, None, N, CLASSES, True)
+    table.loc[7, "vote"] = (table.loc[7, "vote"] + 1) % CLASSES
+    io.write_table(files[0], table.assign(score=scores), kind, {})
+    for other in (False, True):
+        with pytest.raises(io.DataError, match=r"row 7: vote .*the class with the highest score"):
+            read_votes(*files, None, N, CLASSES, other)
+
+
+@pytest.mark.parametrize(
+    ("noise", "sigma", "sigma_train", "named"),
+    [
+        ({"train": 1.0, "test": 0.4}, 0.4, 1.0, None),
+        ({"n_drawn": 12, "test": 0.4}, 0.4, None, None),
+        ({"train": 1.0, "test": 0.4}, 0.25, 1.0, r"not under sigma \(or .*\) 0.25"),
+        ({"train": 1.0, "test": 0.4}, 0.4, 0.5, "not with the key sigma_train 0.5"),
+        ({"n_drawn": 12, "test": 0.4}, 0.4, 0.5, "not with the key sigma_train 0.5"),
+        ({"values": 2, "beta": 0.9}, 0.4, None, "'values': 2}, not under sigma"),
+        (None, 0.4, None, "noise of its own for each input, not under sigma"),
+        (None, None, 0.4, "noise of its own for each input, not with the key sigma_train 0.4"),
+    ],
+)
+def test_votes_of_certbd_keep_their_noise(tmp_path, noise, sigma, sigma_train, named):
+    table, labels = long()
+    files = (str(tmp_path / "votes.parquet"), str(tmp_path / "labels.csv"))
+    io.write_table(files[0], table, schemas.VOTES, {"settings": {"noise": noise}})
+    labels.drop(columns=[] if sigma is None else "sigma").to_csv(files[1], index=False)
+    call = (*files, sigma, N, CLASSES, False, sigma_train)
+    if named is None:
+        read_votes(*call)
+        return
+    with pytest.raises(io.DataError, match=f"votes.parquet: its votes were made under .*{named}"):
+        read_votes(*call)
+
+
+INDEXED = {
+    "range": lambda t: t.drop(columns="sample").rename_axis("sample"),
+    "stored": lambda t: t.sample(frac=1, random_state=0).set_index("sample"),
+    "two levels": lambda t: t.assign(split="benign").set_index(["split", "sample"]),
+    "of no name": lambda t: t.set_axis([5, 6, 7, 8], axis=0),
+    "another": lambda t: t.rename_axis("row"),
+    "label": lambda t: t.set_index("label"),
+}
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_columns_in_the_index_are_read(tmp_path, name):
+    (split,) = read(tmp_path, INDEXED[name](wide()))
+    assert split.labels.tolist() == [0, 1, 1, 0]
+    assert split.sigma.tolist() == [0.5, 0.6, 0.7, 0.8]
+
+
+def test_an_index_that_is_a_column_too_is_refused(tmp_path):
+    fails(tmp_path, "votes.parquet: 2 columns 'sample'; allowed: one", wide().rename_axis("sample"))
+    table, labels = long(1)
+    fails(tmp_path, r"column model is missing \(it is the index of the table: .* \['split', 'sa",
+          table.drop(columns="model").rename_axis("model"), labels)  # fmt: skip
+
+
+def write_text(path, labels, sep=","):
+    labels.to_csv(path, index=False, sep=sep)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("LABELS.CSV", write_text),
+        ("labels.Csv", write_text),
+        ("labels.tsv", lambda path, labels: write_text(path, labels, "\t")),
+        ("L.TSV.GZ", lambda path, labels: labels.to_csv(
+            path, index=False, sep="\t", compression="gzip")),
+        ("labels.v2.csv.gz", write_text),
+        ("labels.PARQUET", lambda path, labels: labels.to_parquet(path)),
+        ("labels", lambda path, labels: labels.to_parquet(path)),
+        ("bom.csv", lambda path, labels: labels.to_csv(path, index=False, encoding="utf-8-sig")),
+        ("index.csv", lambda path, labels: labels.set_index("sample").to_csv(path)),
+        ("blanks.csv", lambda path, labels: write_text(path, labels.add_prefix(" "))),
+    ],
+)  # fmt: skip
+def test_labels_are_read_from_every_plain_file(tmp_path, name, write):
+    table, labels = long(12)
+    order = list(range(11, -1, -1))  # as text 10 would be before 2
+    write(tmp_path / name, labels.iloc[order])
+    table.to_parquet(tmp_path / "v.parquet")
+    files = (str(tmp_path / "v.parquet"), str(tmp_path / name))
     (split,) = read_votes(*files, None, N, CLASSES, False)
-    assert split.labels.tolist() == [0, 1, 1, 0]
-    (tmp_path / name).rename(tmp_path / "l.txt")
-    with pytest.raises(io.DataError, match=r"l.txt: not a table by its name; allowed: .parquet"):
-        read_votes(files[0], str(tmp_path / "l.txt"), None, N, CLASSES, False)
+    assert split.labels.tolist() == labels["label"].tolist()
+    assert split.sigma.tolist() == labels["sigma"].tolist()
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("l.csv", "split,sample,label,label\nbenign,0,0,1\n", "2 columns 'label'; allowed: one"),
+        ("l.csv", "sample,label,label \n0,0,1\n", "2 columns 'label'; allowed: one"),
+        ("l.csv", "sample,sample,label\n0,1,0\n", "2 columns 'sample'; allowed: one"),
+        ("l.csv", "sample,label,sigma,sigma\n0,0,1,2\n", "2 columns 'sigma'; allowed: one"),
+        ("l.csv", "sample,label,label,label\n0,0,0,0\n", "3 columns 'label'; allowed: one"),
+        ("l.csv", "sample;label\n0;0\n", "one column, 'sample;label'; allowed: .parquet, .csv"),
+        ("l.tsv", "sample,label\n0,0\n", "one column, 'sample,label'; allowed: .parquet, .csv"),
+        ("l.csv", "sample,label\n0,0,1\n", "not a readable table: .*Expected 2 fields"),
+        ("l.csv", "sample,class\n0,0\n", r"column label is missing; it has \['sample', 'class'\]"),
+        ("l.csv", "index,label\n0,0\n", r"column sample is missing; it has \['index', 'label'\]"),
+        ("l.csv", "sample,label\n", "no rows; allowed: one for each input"),
+        ("l.csv", "", "not a readable table"),
+        ("l.csv.gz", "sample,label\n0,0\n", "not a readable table: Not a gzipped file"),
+        ("l.txt", "sample,label\n0,0\n", "not a table by its name; allowed: .parquet, .csv"),
+        ("l.xlsx", "PK", "not a table by its name; allowed: .parquet, .csv"),
+        ("l.csv", "sample,label\n0,NA\n", "column label, row 0: NA; allowed: a whole number"),
+        ("l.csv", "sample,label\n1e300,0\n", "column sample, row 0: 1e300; allowed: 0, 1, 2"),
+    ],
+)
+def test_labels_that_could_be_read_wrongly_are_refused(tmp_path, name, text, named):
+    table, _ = long(1)
+    table.to_parquet(tmp_path / "v.parquet")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(io.DataError, match=f"{name}: {named}"):
+        read_votes(str(tmp_path / "v.parquet"), str(tmp_path / name), 0.5, N, CLASSES, False)
+
+
+def test_two_columns_of_one_name_in_parquet_are_refused(tmp_path):
+    wide().to_parquet(tmp_path / "v.parquet")
+    stored = pq.read_table(tmp_path / "v.parquet")
+    for column in ("label", "vote", "sigma"):
+        pq.write_table(stored.append_column(column, stored[column]), tmp_path / "twice.parquet")
+        with pytest.raises(io.DataError, match=f"twice.parquet: 2 columns '{column}'"):
+            read_votes(str(tmp_path / "twice.parquet"), None, None, N, CLASSES, False)
+
+
+@pytest.mark.parametrize("missing", ["sample", "label", "sigma", "vote"])
+def test_a_missing_column_is_named_with_the_columns_that_the_file_has(tmp_path, missing):
+    table = wide().drop(columns=missing)
+    with pytest.raises(io.DataError, match="is missing") as refusal:
+        read(tmp_path, table)
+    assert str(refusal.value).endswith(f"it has {list(table)}")
+
+
+@pytest.mark.parametrize("missing", ["split", "sample", "vote"])
+def test_the_same_of_long_files(tmp_path, missing):
     table, labels = long()
-    labels.insert(2, "label", [1, 0, 0, 1], allow_duplicates=True)
-    with pytest.raises(io.DataError, match=r"labels.csv: 2 columns called 'label'; allowed: one"):
-        read(tmp_path, table, labels)
+    table = table.drop(columns=missing)
+    fails(tmp_path, rf"column {missing} is missing; it has \['model', ", table, labels)
 
 
-def test_a_missing_column_is_named_with_those_that_the_file_has(tmp_path):
-    with pytest.raises(io.DataError, match=r"column label is missing; it has \['sample', 'vote'\]"):
-        read(tmp_path, wide()[["sample", "vote"]], sigma=0.25)
-    with pytest.raises(io.DataError, match=r"column sigma .* it has \['label', 'sample', 'vote'\]"):
-        read(tmp_path, wide()[["label", "sample", "vote"]])
-    with pytest.raises(io.DataError, match=r"vote or score is missing; it has \['sample', 'label'"):
-        read(tmp_path, wide()[["sample", "label", "sigma"]])
+def test_packed_labels_that_unfold_to_far_more_are_refused(tmp_path, monkeypatch):
+    for module in (io, external_tables):
+        monkeypatch.setattr(module, "NEVER_A_BOMB", 2**10)
+    table, _ = long(1)
+    table.to_parquet(tmp_path / "v.parquet")
+    with gzip.open(tmp_path / "l.csv.gz", "wb") as file:
+        file.write(b"sample,label\n" + b"0,0\n" * 10**6)
+    with pytest.raises(io.DataError, match=r"l.csv.gz: \d+ bytes that unfold to \d+; allowed"):
+        read_votes(str(tmp_path / "v.parquet"), str(tmp_path / "l.csv.gz"), 0.5, N, CLASSES, False)

@@ -21,12 +21,11 @@ PAGE_INPUTS = {
 
 
 onsuccess:
-    targets = sorted(workflow.dag.targetjobs, key=str)
-    print(
-        where_to_look(
-            [str(file) for job in targets for file in job.output or job.input]
-        )
-    )
+    files = []
+    for job in sorted(workflow.dag.targetjobs, key=str):
+        asked = [file for file in job.output if file in workflow.dag.targetfiles]
+        files += map(str, asked or job.output or job.input)
+    print(where_to_look(files))
 
 
 rule report:

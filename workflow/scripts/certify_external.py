@@ -26,6 +26,7 @@ def main(smk: Any) -> None:
             certification.n_models,
             settings["n_classes"],
             certification.bound in SCORE_BOUNDS,
+            settings["sigma_train"],
         )
         training = None
         if settings["sigma_train"] is not None:

@@ -159,18 +159,27 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return _explain_unknown(path, error.instance, sorted(schema["properties"]))
     message = error.message
     if error.validator == "type":
-        message += _hint(error.instance, schema["type"])
+        types: Any = error.validator_value
+        message += _hint(error.instance, [types] if isinstance(types, str) else types)
     description = schema.get("description")
     return f"{path or 'config'}: {message}" + (f"; allowed: {description}" if description else "")
 
 
-def _hint(value: Any, types: str | list[str]) -> str:
-    """Say how YAML may have read another type than was meant."""
-    if isinstance(value, str):
-        return " (a number is written without quotes, and with a dot: 1.0e-3)"
+def _hint(value: Any, types: list[str]) -> str:
+    """Say how a value of one of these types is written, where YAML has read another."""
     if "string" in types and not isinstance(value, dict | list):
         return ' (in YAML, yes, no, on, off, null and 1.0 are no text; quote them: "yes")'
-    return ""
+    if "integer" in types and isinstance(value, float):
+        return " (a whole number is written without a dot)"
+    if not isinstance(value, str):
+        return ""
+    if "boolean" in types:
+        return " (true or false, without quotes)"
+    if {"number", "integer"} & set(types):
+        return " (a number is written without quotes, and with a dot: 1.0e-3)"
+    if "array" in types:
+        return " (a list is written [a, b], in a file)"
+    return " (it needs keys of its own, in a file)" if "object" in types else ""
 
 
 def _explain_unknown(path: str, entry: Any, allowed: list[str]) -> str:

@@ -136,7 +136,7 @@ def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:
 
 
 def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str) -> Iterator[str]:
-    """Find external experiments of one name that certify different votes."""
+    """Find external experiments of one name with other votes, or of one file with other facts."""
     run, unlike = external_run(experiment), {"certify", "n_models"}
     for other in earlier:
         if other["kind"] == "external" and external_run(other) == run:
@@ -147,6 +147,14 @@ def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str)
                     f"{path}: same dataset, attack, noise, learner and seed as another external "
                     f"experiment, but other {', '.join(sorted(keys))}; name one differently"
                 )
+        elif other["kind"] == "external" and other["votes"] == experiment["votes"]:
+            for key in ("n_classes", "n_models", "sigma_test", "sigma_train"):
+                values = {entry[key] for entry in (experiment, other) if key in entry}
+                if len(values) > 1:
+                    yield (
+                        f"{path}.{key}: {experiment[key]}, but {other[key]} in another external "
+                        f"experiment with the votes {experiment['votes']}; allowed: the same"
+                    )
     attack = experiment.get("attack")
     if attack and attack["target"] >= experiment["n_classes"]:
         yield f"{path}.attack.target: {attack['target']} is not a label; allowed: below n_classes"

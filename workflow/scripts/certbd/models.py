@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from certbd.io import DataError, check_sum, read_models
+from certbd.io import DataError, check_sum
+from certbd.weights import read_weights
 
 CLOSED_FORM = ("nearest_class_mean", "ridge", "class_sums")
 
@@ -301,19 +302,15 @@ def body_state(module: nn.Module, path: str) -> dict[str, NDArray[np.float32]]:
     Raises
     ------
     DataError
-        If the file cannot be read, or has not every weight of the network but its head.
+        As `read_weights`.
     """
-    stored = read_models(path, None)
     heads = tuple(f"{name}." for name, part in module.named_modules() if isinstance(part, Head))
-    state = {}
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if name.startswith(heads) or name.endswith("num_batches_tracked"):
-            continue
-        if name not in stored or stored[name].shape != tuple(tensor.shape):
-            found = stored[name].shape if name in stored else "nothing"
-            raise DataError(f"{path}: {name} must have shape {tuple(tensor.shape)}; found {found}")
-        state[name] = stored[name].astype(np.float32)
-    return state
+    wanted = {
+        name: tuple(tensor.shape)
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+        if not name.startswith(heads) and not name.endswith("num_batches_tracked")
+    }
+    return read_weights(path, wanted)
 
 
 def initial_state(
