@@ -67,7 +67,7 @@ def write(folder, kind, suffix=""):
         return {"kind": "npz"}, path
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
-        for number in range(3):
+        for number in range(8):
             image = draws.integers(0, 255, (9, 11, 3) if suffix else (9, 11), np.uint8)
             Image.fromarray(image).save(folder / name / f"{number}.png")
     return {"kind": "image_folder"}, folder

@@ -385,11 +385,11 @@ def test_a_class_without_training_inputs_is_refused_by_name(tmp_path):
     ("settings", "content", "named"),
     [
         ({}, b"\x89PNG\r\n\x1a\n\x00", "t.csv: not a readable table"),
-        ({}, b"", "t.csv: it is empty"),
+        ({}, b"", "t.csv: not a readable table"),
         ({}, b"x,label\n0,a\n0,a\n0,b\n0,b,3\n", "t.csv: not a readable table"),
         ({}, b"x,label\n0,a,1\n0,a,1\n0,b,3\n0,b,3\n", "t.csv: not a readable table"),
-        ({}, b"x;label\n0;a\n", "t.csv: its columns are separated by semicolons; allowed"),
-        ({}, b"label\n0\n1\n", "columns 'label'; allowed: one beside the label"),
+        ({}, b"x;label\n0;a\n", "t.csv: no column 'label' .*separated by semicolons"),
+        ({}, b"label\n0\n1\n", "allowed: one of each name, and one beside the label"),
         ({}, b"x,label\nnan,a\n0,a\n0,b\n0,b\n", "column x, row 0: nan; allowed: a number from 0"),
         ({}, b"x,label\n0,a\n,a\n0,b\n0,b\n", "column x, row 1: nan"),
         ({}, b"x,label\n0,a\n0,a\nten,b\n0,b\n", "column x, row 2: ten; allowed: a number"),
@@ -430,7 +430,7 @@ def test_unusable_tables_are_named(tmp_path, settings, content, named):
 
 
 def test_unusable_table_files_are_named(tmp_path, table):
-    refused(TABLE, tmp_path, "0 tables called train; allowed: one")
+    refused(TABLE, tmp_path, "0 files of train.csv or .* or train.parquet; allowed: one")
     (tmp_path / "train.csv").write_text(table.read_text())
     (tmp_path / "test.csv").write_text("x,z,label\n0,0,a\n0,0,b\n")
     settings = TABLE | {"ranges": [0, 7]}
@@ -440,7 +440,7 @@ def test_unusable_table_files_are_named(tmp_path, table):
         settings, tmp_path, "test.csv: column label, row 1: label 'c'; allowed: one of 'a', 'b'"
     )
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
-    refused(TABLE, tmp_path, "2 tables called train")
+    refused(TABLE, tmp_path, "2 files of train.csv")
     refused(TABLE, tmp_path / "train.parquet", "train.parquet: not a readable table")
     refused(TABLE | {"header": False, "label_column": 2}, tmp_path / "train.parquet", "header: fal")
     refused(

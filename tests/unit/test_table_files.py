@@ -1,203 +1,385 @@
-"""Tables as people have them: what is plain is read, what is not is refused with the way out."""
+"""Tables and npz files as programs write them: read as they are meant, or refused."""
 
 import gzip
+import io as streams
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from certbd import datasets, selection, tables
+from certbd import datasets, io
 from certbd.io import DataError
 
 TABLE = {"kind": "table", "label_column": "label", "header": True}
-VALUES = np.round(np.linspace(0, 1, 24), 3)
+NPZ = {"kind": "npz"}
+ROWS = "\n".join(f"0.{row},0.5,{'ab'[row % 2]}" for row in range(8))
+PLAIN = f"x,y,label\n{ROWS}\n"
 
 
-def lines(labels, header="x,label", mark=","):
-    rows = [f"{value}{mark}{labels[k % len(labels)]}" for k, value in enumerate(VALUES)]
-    return "\n".join([header, *rows]) + "\n"
-
-
-def load(path, **settings):
-    return datasets.load(TABLE | settings, path)
-
-
-def names_of(path, **settings):
-    data = load(path, **settings)
-    assert len(data.train_labels) + len(data.test_labels) == len(VALUES)
-    assert data.train_inputs.shape[1:] == (1,)
-    return data.class_names.tolist()
-
-
-@pytest.mark.parametrize(
-    ("labels", "found"),
-    [
-        (["01", "1"], ["01", "1"]),
-        (["1e5", "x100000"], ["1e5", "x100000"]),
-        (["NA", "ham"], ["NA", "ham"]),
-        (["None", "nan", "null"], ["None", "nan", "null"]),
-        (["10", "9"], ["9", "10"]),
-        (["1.0", "0.00"], ["0", "1"]),
-        (["True", "False"], ["False", "True"]),
-        (["cat", "cat ", "dog"], ["cat", "dog"]),
-        ([" <=50K", " >50K"], ["<=50K", ">50K"]),
-        (['"a,b"', '"c"'], ["a,b", "c"]),
-    ],
-)
-def test_labels_are_text_as_it_stands_in_the_file(tmp_path, labels, found):
-    path = tmp_path / "t.csv"
-    path.write_text(lines(labels))
-    assert names_of(path) == found
-    assert sorted(names_of(path, classes=found[::-1])) == sorted(found)
-
-
-@pytest.mark.parametrize(
-    ("labels", "named"),
-    [
-        (["1e5", "100000"], "label '1e5'; allowed: a whole number"),
-        (["1", "NA"], "label 'NA'; allowed: a whole number"),
-        (["1", "1.0"], "label '1.0'; allowed: a whole number"),
-        (["0.5", "1"], "label '0.5'; allowed: a whole number"),
-        (["a", ""], "label ''; allowed: a whole number or text"),
-    ],
-)
-def test_labels_that_mix_are_refused_as_they_stand(tmp_path, labels, named):
-    path = tmp_path / "t.csv"
-    path.write_text(lines(labels))
-    with pytest.raises(DataError, match=named):
-        load(path)
-
-
-@pytest.mark.parametrize(
-    ("labels", "found"),
-    [
-        (pd.Series([Decimal(1), Decimal(0)] * 12), ["0", "1"]),
-        (pd.Series(["b", "a "] * 12, dtype="category"), ["a", "b"]),
-        (pd.Series([True, False] * 12), ["False", "True"]),
-        (pd.Series([2.0, 1.0] * 12), ["1", "2"]),
-        (pd.Series(["01", "1"] * 12), ["01", "1"]),
-        (pd.Series([10, 9] * 12, dtype="uint8"), ["9", "10"]),
-    ],
-)
-def test_labels_of_a_parquet_file(tmp_path, labels, found):
-    pd.DataFrame({"x": VALUES, "label": labels}).to_parquet(tmp_path / "t.parquet")
-    assert names_of(tmp_path / "t.parquet") == found
-
-
-def test_fractions_in_a_parquet_file_are_no_labels(tmp_path):
-    for value in (Decimal("0.5"), 0.5, b"bytes"):
-        frame = pd.DataFrame({"x": VALUES, "label": [value, value] * 12})
-        frame.to_parquet(tmp_path / "t.parquet")
-        with pytest.raises(DataError, match=r"row 0: label .*allowed: a whole number"):
-            load(tmp_path / "t.parquet")
-
-
-@pytest.mark.parametrize(
-    ("name", "mark"),
-    [
-        ("t.CSV", ","), ("t.tsv", "\t"), ("t.Tsv.GZ", "\t"), ("t.csv.gz", ","), ("t.data", ","),
-        ("T.Data.gz", ","),
-    ],
-)  # fmt: skip
-def test_tabs_gzip_and_capitals_are_read(tmp_path, name, mark):
-    text = lines(["a", "b"], f"x{mark}label", mark).encode()
-    (tmp_path / name).write_bytes(gzip.compress(text) if name.lower().endswith("gz") else text)
-    assert names_of(tmp_path / name) == ["a", "b"]
-    (tmp_path / "both").mkdir()
-    for side in ("train", "TEST"):
-        (tmp_path / "both" / f"{side}{name[1:]}").write_bytes((tmp_path / name).read_bytes())
-    assert len(load(tmp_path / "both").test_labels) == len(VALUES)
-
-
-def test_a_byte_order_mark_and_blanks_around_names_are_no_part_of_them(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_bytes(b"\xef\xbb\xbf" + lines(["a", "b"], '"x" , "label"').encode())
-    assert names_of(path) == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        (lines(["a", "b"], "x;label", ";").replace(".", ","),
-         "separated by semicolons; allowed: commas, with decimal points"),
-        (lines(["a", "b"], "x\tlabel", "\t"), "separated by tabs; allowed: commas .*ends in .tsv"),
-        ("sep=,\n" + lines(["a", "b"]), "its first line is 'sep=,'; remove it"),
-        ("# made by us\n" + lines(["a", "b"]), "its first line starts with #; remove"),
-        (lines(["a", "b"], "x,label,label", ",0,"), r"2 columns called 'label', \[1, 2\]; allowed"),
-        (lines(["a", "b"], ",label"), "column 0 has no name; is it the index that pandas writes"),
-        (lines(["a", "b"], "Unnamed: 0,label"), "column 'Unnamed: 0' is an index of pandas"),
-        (lines(["a", "b"], "x,x ,label", ",0,"), "2 columns called 'x'"),
-        (lines(["a", "b"]).replace("0.043", '"0,043"'), "0,043; allowed: .*written with a point"),
-        (lines(["a", "b"]) + "# the end\n", "row 24: # the end|row 24: label ''"),
-    ],
-)  # fmt: skip
-def test_what_could_be_read_in_two_ways_is_refused_with_the_way_out(tmp_path, text, named):
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(DataError, match=f"t.csv: .*{named}"):
-        load(tmp_path / "t.csv")
-
-
-def test_the_index_of_a_data_frame_is_no_feature(tmp_path, caplog):
-    frame = pd.DataFrame({"x": VALUES, "label": ["a", "b"] * 12})
-    for index in (VALUES[::-1], pd.Index(list("abcdefghijklmnopqrstuvwx"), name="letter"), None):
-        given = frame if index is None else frame.set_index(index)
-        given.to_parquet(tmp_path / "t.parquet")
-        with caplog.at_level("INFO", logger="certbd"):
-            assert names_of(tmp_path / "t.parquet") == ["a", "b"]
-        assert ("the index of the data frame is not read" in caplog.text) == (index is not None)
-        caplog.clear()
-    indexed = frame.set_index("label")
-    indexed.to_parquet(tmp_path / "t.parquet")  # the owner names it, so it is read
-    assert names_of(tmp_path / "t.parquet") == ["a", "b"]
-    frame.reset_index().rename(columns={"index": "__index_level_0__"}).to_parquet(
-        tmp_path / "t.parquet", index=False
+def read(settings, path):
+    """Read a dataset, and hold its outline against it; return all inputs and names of labels."""
+    outline, data = datasets.outline(settings, path), datasets.load(settings, path)
+    assert data.class_names.tolist() == outline.classes
+    assert (
+        np.bincount(data.test_labels, minlength=len(outline.classes)).tolist()
+        == outline.test_counts
     )
-    with pytest.raises(DataError, match="column '__index_level_0__' is an index of pandas"):
-        load(tmp_path / "t.parquet")
+    inputs = np.concatenate([data.train_inputs, data.test_inputs])
+    labels = np.concatenate([data.train_labels, data.test_labels])
+    return inputs, data.class_names[labels]
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet", "npz"])
-def test_rows_with_identifiers_stay_on_their_side_where_others_are_removed(tmp_path, form):
-    ids = [f"row {k}" for k in range(24)]
-    frame = pd.DataFrame({"x": VALUES, "who": ids, "label": ["a", "b"] * 12})
-
-    def read(frame):
-        path, settings = tmp_path / f"t.{form}", {"id_column": "who"}
-        if form == "npz":
-            arrays = {"inputs": frame[["x"]].to_numpy(), "labels": frame["label"].to_numpy(str)}
-            np.savez(path, who=frame["who"].to_numpy(str), **arrays)
-            data = datasets.load({"kind": "npz"} | settings, path)
-        else:
-            frame.to_csv(path, index=False) if form == "csv" else frame.to_parquet(path)
-            data = load(path, **settings)
-        return data.train_inputs[:, 0].tolist(), data.test_inputs[:, 0].tolist()
-
-    training, test = read(frame)
-    assert len(test) == len(selection.split_rows(ids)[1])
-    fewer, left = read(frame.drop(index=[0, 7, 11]).sample(frac=1, random_state=0))
-    assert set(fewer) < set(training)
-    assert set(left) < set(test) or set(left) == set(test)
-    frame.loc[3, "who"] = "row 9"
-    with pytest.raises(DataError, match="who, row 9: 'row 9' is in row 3, too; allowed: one row"):
-        read(frame)
-    frame.loc[3, "who"] = " "
-    with pytest.raises(DataError, match="who, row 3: no identifier; allowed: one in each row"):
-        read(frame)
+def classes(settings, path):
+    return sorted(set(read(settings, path)[1].tolist()))
 
 
-def test_what_was_read_is_said_in_a_line(tmp_path):
-    (tmp_path / "t.csv").write_text(lines(["ham", "spam"]))
-    said = datasets.describe(load(tmp_path / "t.csv"))
-    training, test = (len(rows) for rows in selection.split_rows([str(k) for k in range(24)]))
-    assert said.startswith(f"{training} training and {test} test inputs, 1 features; 2 classes: ")
-    assert "'ham' (label 0: " in said
-    (tmp_path / "t.csv").write_text(lines(["ham", "spam"]) + "1,rare\n")
-    assert "no test input of class 'rare'" in datasets.describe(load(tmp_path / "t.csv"))
-    images = datasets.load({"kind": "digits", "classes": list(range(10))})
-    assert "images of 8 x 8 pixels, grey; 10 classes: '0' (label 0: " in datasets.describe(images)
+def refused(settings, path, named):
+    with pytest.raises(DataError, match=named) as caught:  # noqa: PT012
+        datasets.outline(settings, path)
+        datasets.load(settings, path)
+    assert str(path) in str(caught.value)
 
 
-def test_tables_are_told_by_their_names(tmp_path):
-    told = {name: tables.is_table(tmp_path / name) for name in ("a.Csv", "a.b.GZ", "a.txt", "a.gz")}
-    assert told == {"a.Csv": True, "a.b.GZ": False, "a.txt": False, "a.gz": False}
+def labelled(labels):
+    """A CSV file with these labels as they stand, each four times."""
+    return "x,label\n" + "\n".join(f"0.5,{label}" for label in labels * 4) + "\n"
+
+
+def put(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["t.csv", "T.CSV", "t.data", "t.tsv", "t.TSV", "t.csv.gz", "t.Csv.GZ", "t.tsv.gz", "t.PARQUET"],
+)
+@pytest.mark.parametrize("header", [True, False])
+def test_what_a_name_says_is_read(tmp_path, name, header):
+    path, settings, text = tmp_path / name, TABLE, PLAIN
+    if name == "t.PARQUET":
+        if not header:
+            return
+        pd.read_csv(streams.StringIO(PLAIN)).to_parquet(path)
+    else:
+        if not header:
+            settings = TABLE | {"header": False, "label_column": 2}
+            text = ROWS
+        text = text.replace(",", "\t") if "tsv" in name.lower() else text
+        put(path, gzip.compress(text.encode()) if "gz" in name.lower() else text)
+    inputs, names = read(settings, path)
+    order = np.argsort(inputs[:, 0])
+    assert inputs[order, 0].tolist() == pytest.approx([row / 10 for row in range(8)])
+    assert names[order].tolist() == ["a", "b"] * 4
+
+
+def test_train_and_test_files_in_capitals_and_gzip(tmp_path):
+    put(tmp_path / "TRAIN.CSV", PLAIN)
+    put(tmp_path / "test.tsv.gz", gzip.compress(PLAIN.replace(",", "\t").encode()))
+    inputs, names = read(TABLE, tmp_path)
+    assert inputs.shape == (16, 2)
+    assert names.tolist() == ["a", "b"] * 8
+    put(tmp_path / "train.csv", PLAIN)
+    refused(TABLE, tmp_path, "2 files of train.csv or .*; allowed: one")
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.dat", "t.xlsx", "t.csv.zip", "t.csv.bz2", "csv"])
+def test_what_a_name_does_not_say_is_refused(tmp_path, name):
+    named = r"not a table by its name; allowed: .csv, .data, .*commas in .csv and by tabs in .tsv"
+    refused(TABLE, put(tmp_path / name, PLAIN), named)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("t.csv", gzip.compress(PLAIN.encode()), "but a gzip file"),
+        ("t.csv", PLAIN.encode("utf-16"), "but text in UTF-16"),
+        ("t.csv", b"PK\x03\x04\xff", "but a zip archive or a spreadsheet"),
+        ("t.csv", PLAIN.replace("a\n", "é\n").encode("latin-1"), "'utf-8' codec can't decode"),
+        ("t.csv.gz", PLAIN, "not a readable table: Not a gzipped file"),
+        ("t.csv.gz", gzip.compress(PLAIN.encode())[:-20], "not a readable table: "),
+        ("t.tsv.gz", b"", "not a readable table"),
+    ],
+)
+def test_files_of_another_kind_are_refused(tmp_path, name, content, named):
+    refused(TABLE, put(tmp_path / name, content), named)
+
+
+def test_a_gzip_bomb_is_not_unfolded(tmp_path, monkeypatch):
+    monkeypatch.setattr(io, "NEVER_A_BOMB", 2**18)
+    path = put(tmp_path / "t.csv.gz", gzip.compress(b"x,label\n" + b"0,a\n" * 10**6))
+    refused(TABLE, path, r"\d+ bytes that unfold to \d+; allowed")
+
+
+def comma_decimals(separator):
+    rows = [f"0,{row}{separator}0,5{separator}{'ab'[row % 2]}" for row in range(8)]
+    return "\n".join([f"x{separator}y{separator}label", *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "text", "named"),
+    [
+        ("t.csv", {}, comma_decimals(";"), "separated by semicolons, those of a .csv file by comm"),
+        ("t.csv", {}, PLAIN.replace(",", ";"), "separated by semicolons.*save it with commas"),
+        ("t.csv", {}, PLAIN.replace(",", "\t"), "separated by tabs.*name it .tsv"),
+        ("t.csv", {}, PLAIN.replace(",", "|"), "separated by bars"),
+        ("t.csv", {}, PLAIN.replace(",", " "), "separated by blanks"),
+        ("t.tsv", {}, PLAIN, "separated by commas, those of a .tsv file by tabs; name it .csv"),
+        ("t.tsv", {}, PLAIN.replace(",", ";"), "separated by semicolons"),
+        # two columns by commas, whose labels would be '5;a' and '5;b'
+        (
+            "t.csv",
+            {"header": False, "label_column": 1},
+            "0,5;a\n0,5;b\n" * 4,
+            "separated by semicolons",
+        ),
+        (
+            "t.csv",
+            {"header": False, "label_column": 1},
+            "0,5\ta\n0,5\tb\n" * 4,
+            "separated by tabs",
+        ),
+        ("t.tsv", {}, comma_decimals("\t"), "row 0: 0,0; allowed: .*written with a point"),
+        ("t.csv", {}, "x,label\n" + '"0,5",a\n"0,5",b\n' * 4, "with a point"),
+        ("t.csv", {}, "sep=;\n" + PLAIN.replace(",", ";"), "first line is 'sep=;', which is no"),
+        ("t.csv", {}, "sep=,\n" + PLAIN, "first line is 'sep=,', which is no row; remove it"),
+        ("t.tsv", {}, '"SEP=\t"\n' + PLAIN.replace(",", "\t"), "no row; remove it"),
+        ("t.csv", {}, "\n# made by x\n" + PLAIN, "'# made by x', is a comment and no row"),
+        ("t.csv", {}, "# x,y and label\n" + PLAIN, "'# x,y and label', is a comment and no row"),
+        ("t.csv", {}, "% made by x\n" + PLAIN, "is a comment and no row; remove it"),
+        (
+            "t.csv",
+            {"header": False, "label_column": 2},
+            "# a,b,c\n" + ROWS,
+            "'# a,b,c', is a comment",
+        ),
+        ("t.csv", {}, PLAIN + "# the end\n", "column label, row 8: label ''"),
+    ],
+)
+def test_other_layouts_are_refused_with_a_way_out(tmp_path, name, settings, text, named):
+    refused(TABLE | settings, put(tmp_path / name, text), named)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("x,label\n" + "0.5,a;b\n0.5,c\n" * 4, ["a;b", "c"]),
+        ('x,label\n0.5,"a;b"\n0.5,"c;d"\n' + '0.5,"a;b"\n0.5,"c;d"\n' * 2, ["a;b", "c;d"]),
+        ("x,label\n" + '0.5, "a, b"\n0.5, c\n' * 4, ["a, b", "c"]),
+        ("#x,label\n" + "0.5,a\n0.5,c\n" * 4, ["a", "c"]),
+        ("\ufeffx,label\n" + "0.5,a\n0.5,c\n" * 4, ["a", "c"]),
+        ("x,label\r\n" + "0.5,#a\r\n0.5,c\r\n" * 4, ["#a", "c"]),
+        ("x , label\n" + "0.5 , a\n0.5 , c\n" * 4, ["a", "c"]),
+        ("\n\nx,label\n" + "0.5,a\n\n0.5,c\n" * 4, ["a", "c"]),
+    ],
+)
+def test_marks_inside_labels_separate_nothing(tmp_path, text, names):
+    assert classes(TABLE, put(tmp_path / "t.csv", text)) == names
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ("x,label,label", "columns 1 and 2 are both called 'label'; allowed: one of each name"),
+        ("label,x,label", "columns 0 and 2 are both called 'label'"),
+        ("x,label, label", "columns 1 and 2 are both called 'label'"),
+        ("x,x,label", "columns 0 and 1 are both called 'x'"),
+        ("x,label,label.1", "column 'label.1' is what pandas calls a second column 'label'"),
+        (",x,label", r"column 0 has no name \(''\); the index that pandas writes is no feature"),
+        ("x,label,", "column 2 has no name .*write the table with index=False"),
+        (",,label", "column 0 has no name"),
+        ("Unnamed: 0,x,label", "column 0 has no name .'Unnamed: 0'"),
+        ("x,__index_level_0__,label", "column 1 has no name .'__index_level_0__'"),
+    ],
+)
+def test_columns_that_are_no_features_are_refused(tmp_path, columns, named):
+    place = [name.strip() for name in columns.split(",")].index("label")
+    rows = []
+    for row in range(8):
+        values = [f"0.{row}"] * 3
+        values[place] = "ab"[row % 2]
+        rows.append(",".join(values))
+    text = "\n".join([columns, *rows]) + "\n"
+    refused(TABLE, put(tmp_path / "t.csv", text), named)
+    refused(TABLE, put(tmp_path / "t.tsv", text.replace(",", "\t")), named)
+
+
+def test_numbered_columns_that_are_not_the_labels_are_features(tmp_path):
+    text = PLAIN.replace("x,y,label", "x,x.1,label")
+    assert read(TABLE, put(tmp_path / "t.csv", text))[0].shape == (8, 2)
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame({"x": [0.5] * 8, "label": ["a", "b"] * 4}).sort_values("label")
+
+
+@pytest.mark.parametrize("levels", [[None], ["id"], [None, "id"], ["x.y"]])
+def test_an_index_that_pandas_stored_is_left_out_with_a_word(tmp_path, frame, levels, caplog):
+    numbers = [np.arange(8) * 9] * len(levels)
+    frame.index = (
+        pd.MultiIndex.from_arrays(numbers, names=levels)
+        if len(levels) > 1
+        else pd.Index(numbers[0], name=levels[0])
+    )
+    path = tmp_path / "t.parquet"
+    frame.to_parquet(path)
+    with caplog.at_level("INFO", logger="certbd"):
+        inputs, names = read(TABLE, path)
+    assert inputs.tolist() == [[0.5]] * 8
+    assert sorted(names) == ["a"] * 4 + ["b"] * 4
+    assert "t.parquet: the index of the data frame is not read: " in caplog.text
+    for number, level in enumerate(levels):
+        assert repr(level or f"__index_level_{number}__") in caplog.text
+
+
+def test_labels_may_be_the_index(tmp_path, frame):
+    path = tmp_path / "t.parquet"
+    frame.set_index("label").to_parquet(path)
+    assert classes(TABLE, path) == ["a", "b"]
+
+
+def test_columns_of_a_parquet_file_that_are_no_features_are_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    label, x = pa.array(["a", "b"] * 4), pa.array([0.5] * 8)
+    pq.write_table(pa.Table.from_arrays([x, label, label], ["x", "label", "label"]), path)
+    refused(TABLE, path, "columns 1 and 2 are both called 'label'")
+    for name, named in [
+        ("Unnamed: 0", "column 2 has no name .'Unnamed: 0'"),
+        ("", "column 2 has no name"),
+        ("label.1", "column 'label.1' is what pandas calls a second column 'label'"),
+    ]:
+        pq.write_table(pa.Table.from_arrays([x, label, x], ["x", "label", name]), path)
+        refused(TABLE, path, named)
+    pq.write_table(pa.Table.from_arrays([x, label], ["__index_level_0__", "label"]), path)
+    refused(TABLE, path, "and one beside the label")
+
+
+@pytest.mark.parametrize(
+    ("given", "listed", "found"),
+    [
+        (["01", "1"], None, ["01", "1"]),
+        (["01", "02"], ["01", "02"], ["01", "02"]),
+        (["007", "8", "10"], None, ["007", "10", "8"]),
+        (["NA", "None", "nan", "null", "N/A", "NaN", "#N/A"], None, None),
+        (["None", "Mass"], None, ["Mass", "None"]),
+        (["1e5", "1E5", "2e7"], None, ["1E5", "1e5", "2e7"]),
+        (["1e5", "100000"], ["1e5", "100000"], ["100000", "1e5"]),
+        (["0x1", "0b1", "1_0"], None, ["0b1", "0x1", "1_0"]),
+        ([" <=50K", " >50K"], ["<=50K", ">50K"], ["<=50K", ">50K"]),
+        (["cat ", " dog\u00a0"], None, ["cat", "dog"]),
+        (['"cat "', '" cat"'], ["cat ", " cat"], None),
+        (["true", "True"], None, ["True", "true"]),
+        (["yes", "no"], ["yes", "no"], ["no", "yes"]),
+        (["1.0", "0.0"], None, ["0", "1"]),
+        (["1.0", "0.0"], [1, 0], ["0", "1"]),
+        (["1.0", "0.0"], ["1.0", "0.0"], ["0.0", "1.0"]),
+        (["1.0", "1.5"], ["1.0", "1.5"], ["1.0", "1.5"]),
+        (["-1", "1"], None, ["-1", "1"]),
+        (["cafe\u0301", "b"], ["b", "café"], ["b", "café"]),
+        (["cafe\u0301", "b"], None, ["b", "café"]),
+        (["123456789012345678901", "123456789012345678902"], None, None),
+        (["2020-01-01", "2020-01-02"], None, None),
+    ],
+)
+def test_labels_are_text_as_it_stands(tmp_path, given, listed, found):
+    settings = TABLE | ({"classes": listed} if listed else {})
+    path = put(tmp_path / "t.csv", labelled(given))
+    assert classes(settings, path) == (found or sorted(listed or given))
+
+
+def test_whole_numbers_are_sorted_by_value(tmp_path):
+    path = put(tmp_path / "t.csv", labelled(["10", "9", "09", "-1"]))
+    assert datasets.outline(TABLE, path).classes == ["-1", "09", "9", "10"]
+
+
+@pytest.mark.parametrize(
+    ("given", "listed", "named"),
+    [
+        (
+            ["cat", '"cat "'],
+            None,
+            "labels 'cat' and 'cat ' would both be class 'cat'; allowed: one",
+        ),
+        (["cat", "cat\u00a0"], None, "would both be class 'cat'"),
+        (['"cat "', "cat", "dog"], ["cat", "dog"], "would both be class 'cat'"),
+        (["café", "cafe\u0301"], None, "would both be class 'café'"),
+        (["1.0", "1.00", "2.0"], None, "labels '1.0' and '1.00' would both be class '1'"),
+        (["1", "1.0"], None, "row 1: label '1.0'; allowed: a whole number"),
+        (["1e5", "100000"], None, "row 0: label '1e5'; allowed: a whole number"),
+        (["0", "1", "NA"], None, "row 2: label 'NA'; allowed: a whole number"),
+        (["0.5", "1.5"], None, "row 0: label '0.5'; allowed: a whole number or text"),
+        (["a", "1.5"], None, "row 1: label '1.5'; .*listed, in quotes, under the key classes"),
+        (["a", ""], None, "row 1: label ''; allowed"),
+        (["a", '"  "'], None, "row 1: label '  '; allowed"),
+        (["01", "02"], [1, 2], "label '01'; allowed: one of '1', '2' .*'01' is listed in quotes"),
+        (["a", "b"], ["a", "c"], "row 1: label 'b'; allowed: one of 'a', 'c' .the key classes"),
+    ],
+)
+def test_labels_that_are_not_clear_are_refused(tmp_path, given, listed, named):
+    settings = TABLE | ({"classes": listed} if listed else {})
+    refused(settings, put(tmp_path / "t.csv", labelled(given)), f"column label.*{named}")
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (pa.array([10, 9] * 4, pa.int8()), ["9", "10"]),
+        (pa.array([2**53 + 1, 2**53] * 4, pa.int64()), [str(2**53), str(2**53 + 1)]),
+        (pa.array([1.0, 0.0] * 4), ["0", "1"]),
+        (pa.array([Decimal(1), Decimal(0)] * 4, pa.decimal128(5, 0)), ["0", "1"]),
+        (pa.array([Decimal("1.00"), Decimal("0.00")] * 4, pa.decimal128(5, 2)), ["0", "1"]),
+        (pa.array([True, False] * 4), ["False", "True"]),
+        (pa.array(["01", "1"] * 4), ["01", "1"]),
+        (pa.array(["NA", "None"] * 4, pa.large_string()), ["NA", "None"]),
+        (pa.array(["cat ", "dog"] * 4).dictionary_encode(), ["cat", "dog"]),
+        (pa.array([7, 5] * 4).dictionary_encode(), ["5", "7"]),
+    ],
+)
+def test_labels_of_a_parquet_file(tmp_path, values, found):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"x": [0.5] * 8, "label": values}), path)
+    assert datasets.outline(TABLE, path).classes == found
+    assert classes(TABLE, path) == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        (pa.array([0, 1, None] * 4), "row 2: label None; allowed: a whole number"),
+        (pa.array(["a", "b", None] * 4), "row 2: label None"),
+        (pa.array(["a", "b", ""] * 4), "row 2: label ''"),
+        (pa.array([0.5, 1, 0] * 4), "row 0: label 0.5"),
+        (pa.array([float("inf"), 1, 0] * 4), "row 0: label inf"),
+        (pa.array([Decimal("0.5"), Decimal(1), Decimal(0)] * 4), "row 0: label 0.5"),
+        (pa.array(["a", "a ", "b"] * 4), "would both be class 'a'"),
+        (pa.array([b"a", b"b", b"c"] * 4), "label b'a'"),
+        (pa.array(pd.date_range("2020", periods=12)), "label 2020"),
+    ],
+)
+def test_labels_of_a_parquet_file_that_are_not_clear_are_refused(tmp_path, values, named):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"x": [0.5] * 12, "label": values}), path)
+    refused(TABLE, path, f"column label.*{named}")
+
+
+@pytest.mark.parametrize("dtype", [">i8", ">i2", ">u4", ">f8", ">f4", ">U1", "<i8", "i1", "f2"])
+def test_the_order_of_bytes_of_an_npz_file_does_not_matter(tmp_path, dtype):
+    path = tmp_path / "t.npz"
+    inputs = np.linspace(0, 1, 16).reshape(8, 2)
+    np.savez(path, inputs=inputs.astype(">f4"), labels=(np.arange(8) % 2).astype(dtype))
+    found, names = read(NPZ, path)
+    assert np.array_equal(np.sort(found, axis=0), inputs.astype(np.float32))
+    assert names[np.argsort(found[:, 0])].tolist() == ["0", "1"] * 4
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 3, 3), (1, 1, 4), (3, 28, 1), (3, 8, 3), (1, 40, 1), (16, 4, 4), (16, 1, 1)]
+)
+def test_channels_first_are_read_where_they_can_be_meant(tmp_path, shape):
+    path = tmp_path / "t.npz"
+    np.savez(path, inputs=np.zeros((8, *shape), np.uint8), labels=np.arange(8) % 2)
+    assert read(NPZ, path)[0].shape == (8, *shape)

@@ -1,11 +1,9 @@
-"""The names of classes as labels write them: text as it stands in the file, or whole numbers.
-
-Blanks around a label are no part of it. Numbers are compared as text, so ``01`` and ``1`` are two
-classes, and ``NA`` is a name like any other.
-"""
+"""The names of classes as files give them: text as it stands, whole numbers, nothing guessed."""
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,14 @@ from numpy.typing import NDArray
 
 from certbd.io import DataError
 
-WHOLE_DECIMAL = re.compile(r"(-?\d+)\.0+")
-FRACTION = re.compile(r"[-+]?\d*\.\d*[1-9]\d*")
+POINT_ZERO = re.compile(r"-?\d+\.0+")
+"""A whole number as a column of floats is written."""
+FRACTION = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def canonical(name: str) -> str:
+    """Return a name without blanks around it and with composed letters (Unicode's form NFC)."""
+    return unicodedata.normalize("NFC", name.strip())
 
 
 def label_names(values: Any, where: str, classes: Sequence[str] | None) -> NDArray[np.str_]:
@@ -24,7 +28,9 @@ def label_names(values: Any, where: str, classes: Sequence[str] | None) -> NDArr
     Parameters
     ----------
     values : Series or array
-        Whole numbers or text, shape (n,).
+        Whole numbers, truth values or text, shape (n,). Text is a name as it stands, so that 01
+        and 1 are two; blanks around it are no part of it. Where all of it is whole numbers with
+        point and zeros (1.0), it is read as whole numbers.
     where : str
         What the values are, for messages.
     classes : sequence of str or None
@@ -33,57 +39,84 @@ def label_names(values: Any, where: str, classes: Sequence[str] | None) -> NDArr
     Raises
     ------
     DataError
-        If a label is missing, no whole number and no text, or not allowed.
+        If a label is missing, no whole number and no text, or not allowed, or if two that are
+        spelt differently would be one class.
     """
     values = pd.Series(values)
     try:
         codes, found = pd.factorize(values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise DataError(f"{where}: {error}; allowed: whole numbers or text") from error
-    names = _without_decimals([_label_name(value) for value in found])
-    if classes is None:
-        whole = {name for name in names if name is not None and _is_whole(name)}
-        known = whole or set(names) - {None}
-        allowed = "a whole number" if whole else "a whole number or text"
-    else:
-        known = set(classes)
-        allowed = f"one of {', '.join(map(repr, classes))} (the key classes)"
+    texts = [_text(value) for value in found]
+    name_of = _names({text for text in texts if text is not None}, where, classes)
+    names = [None if text is None else name_of[text] for text in texts]
+    known, allowed = _known({name for name in names if name is not None}, classes)
     fine = np.array([*(name in known for name in names), False])  # -1, the last, is a missing label
     wrong = np.flatnonzero(~fine[codes])
     if len(wrong):
         row = int(wrong[0])
-        raise DataError(f"{where}, row {row}: label {_shown(values.iloc[row])}; allowed: {allowed}")
+        value = values.iloc[row]
+        shown = repr(value) if isinstance(value, str) else str(value)
+        raise DataError(f"{where}, row {row}: label {shown}; allowed: {allowed}")
     return np.array(names, np.str_)[codes] if names else np.array([], np.str_)
 
 
-def sorted_classes(labels: NDArray[np.str_] | Sequence[str]) -> list[str]:
-    """Return the classes found: whole numbers by value, text by letter."""
-    found = sorted({str(label) for label in labels})
-    return sorted(found, key=int) if all(map(_is_whole, found)) else found
-
-
-def _label_name(value: Any) -> str | None:
-    """Return the name of one label; None for what is none."""
+def _text(value: Any) -> str | None:
+    """Return a label as text, None for what cannot be one."""
     if isinstance(value, str):
-        name = value.strip()
-        return None if not name or FRACTION.fullmatch(name) else name
+        return str(value) if value.strip() else None
     if isinstance(value, bool | np.bool_):
         return str(value)
-    try:
-        return str(int(value)) if value % 1 == 0 else None
-    except (TypeError, ValueError, ArithmeticError):  # no number at all
-        return None
+    number = int | float | Decimal | np.integer | np.floating
+    if isinstance(value, number) and np.isfinite(float(value)) and value % 1 == 0:
+        return str(int(value))
+    return None
 
 
-def _without_decimals(names: list[str | None]) -> list[str | None]:
-    """Write whole numbers as such where every label has a point and zeros, as 1.0 and 0.0."""
-    matches = [WHOLE_DECIMAL.fullmatch(name or "") for name in names]
-    return [match[1] for match in matches if match] if all(matches) else names
+def _names(texts: Iterable[str], where: str, classes: Sequence[str] | None) -> dict[str, str]:
+    """Return the name of the class that each spelling stands for."""
+    if classes is not None and set(texts) <= set(classes):
+        return {text: text for text in texts}
+    given = {canonical(name): name for name in classes or ()}
+    names = {text: canonical(text) for text in sorted(texts)}
+    floats = all(POINT_ZERO.fullmatch(name) for name in names.values())
+    if floats and given.keys().isdisjoint(names.values()):
+        names = {text: str(int(name.partition(".")[0])) for text, name in names.items()}
+    spelt: dict[str, str] = {}
+    for text, name in names.items():
+        if spelt.setdefault(name, text) != text:
+            raise DataError(
+                f"{where}: labels {spelt[name]!r} and {text!r} would both be class {name!r}; "
+                "allowed: one spelling per class, because these look alike but are not the same "
+                "text"
+            )
+    return {text: given.get(name, name) for text, name in names.items()}
+
+
+def _known(names: set[str], classes: Sequence[str] | None) -> tuple[set[str], str]:
+    """Return which names are allowed, and the same in words."""
+    if classes is None:
+        whole = {name for name in names if _is_whole(name)}
+        text = {name for name in names if not FRACTION.fullmatch(name)}
+        allowed = "a whole number" if whole else "a whole number or text"
+        return (
+            whole or text,
+            f"{allowed} (other names are listed, in quotes, under the key classes)",
+        )
+    quoted = ", ".join(map(repr, classes[:20])) + (", ..." if len(classes) > 20 else "")
+    hint = ""
+    if any(name.startswith("0") and name.lstrip("0") in classes for name in names):
+        hint = "; labels count as they are written, so '01' is listed in quotes"
+    return set(classes), f"one of {quoted} (the key classes{hint})"
+
+
+def sorted_classes(labels: Iterable[str]) -> list[str]:
+    """Return the classes found: whole numbers by value, text by letter."""
+    found = sorted({str(name) for name in labels})
+    if not all(map(_is_whole, found)):
+        return found
+    return sorted(found, key=lambda name: (int(name), name))
 
 
 def _is_whole(name: str) -> bool:
     return name.removeprefix("-").isdecimal()
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else str(value)

@@ -89,7 +89,8 @@ def _image_shape(entry: Entry, file: Path) -> tuple[int, ...]:
 
 
 def _row_shape(entry: Entry, file: Path) -> tuple[int, ...]:
-    return (len(tables.feature_columns(file, entry["label_column"], entry["header"])),)
+    named = entry["label_column"], entry["header"], entry.get("id_column")
+    return (len(tables.feature_columns(file, *named)),)
 
 
 def _array_shape(_: Entry, file: Path) -> tuple[int, ...]:

@@ -13,8 +13,9 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from certbd import digits, folders, images, labels, published, tables
+from certbd import digits, folders, images, labels, published, table_files, tables
 from certbd.io import DataError
+from certbd.logs import LOGGER
 
 Settings = Mapping[str, Any]
 Inputs = NDArray[np.float32]
@@ -185,10 +186,13 @@ def _table(settings: Settings, path: Path) -> Source:
     column, header, ranges = settings["label_column"], settings["header"], settings.get("ranges")
     id_column = settings.get("id_column")
     columns = tables.feature_columns(files[0], column, header, id_column)
+    for file in files:
+        if left := set(table_files.index_levels(file)) - {column, id_column}:
+            LOGGER.info("%s: the index of the data frame is not read: %s", file, sorted(left))
 
     @cache
     def read(file: Path) -> Inputs:
-        return tables.read_inputs(file, columns, [column, id_column], header, ranges)
+        return tables.read_inputs(file, columns, (column, id_column), header, ranges)
 
     values = [
         (tables.read_labels(file, column, header), f"{file}: column {column}") for file in files
@@ -207,14 +211,10 @@ def _table(settings: Settings, path: Path) -> Source:
 
 
 def _table_file(folder: Path, split: str) -> Path:
-    names = {f"{split}{suffix}" for suffix in tables.SUFFIXES}
-    found = [file for file in sorted(folder.iterdir()) if file.name.lower() in names]
+    allowed = [f"{split}{suffix}" for suffix in tables.SUFFIXES]
+    found = [file for file in sorted(folder.iterdir()) if file.name.lower() in allowed]
     if len(found) != 1:
-        allowed = ", ".join(tables.SUFFIXES)
-        raise DataError(
-            f"{folder}: {len(found)} tables called {split}; allowed: one, its name {split} with "
-            f"one of {allowed}"
-        )
+        raise DataError(f"{folder}: {len(found)} files of {' or '.join(allowed)}; allowed: one")
     return _require(found[0], "table")
 
 

@@ -15,16 +15,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from certbd import csv_files
+from certbd import table_files
 from certbd.io import DataError, check_room
-from certbd.logs import LOGGER
+from certbd.table_files import SUFFIXES as SUFFIXES
 
-SUFFIXES = (".csv", ".data", ".tsv", ".csv.gz", ".data.gz", ".tsv.gz", ".parquet")
-UNREADABLE = (OSError, ValueError, pd.errors.ParserWarning, pa.ArrowException)
 NO_NPZ = (zipfile.BadZipFile, NotImplementedError, RuntimeError, tokenize.TokenError)
 """What reading a damaged npz file raises, or one that is compressed or encrypted in another way."""
 Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
@@ -33,38 +29,46 @@ Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
 def feature_columns(
     path: Path, label_column: str | int, header: bool, id_column: str | int | None = None
 ) -> list[str | int]:
-    """Return the columns beside those of labels and identifiers, without reading any row.
+    """Return the columns beside those of labels and identifiers, reading no more than the head.
 
-    The index of a pandas data frame is no feature: it is left out, and the log says so.
+    Levels of an index that pandas wrote (`table_files.index_levels`) are left out.
 
     Raises
     ------
     DataError
-        If the file is no table, lacks one of these columns or any other, has a column without a
-        name or two of one name.
+        If the file is no table or written in another way than its name says, has no label column
+        or none beside it, two columns of one name or one without.
     """
-    if not is_table(path):
-        raise DataError(f"{path}: not a table by its name; allowed: {', '.join(SUFFIXES)}")
-    found, index = _column_names(path, header)
+    table_files.refuse_stray_line(path, label_column)
+    separator = table_files.other_separator(path)
+    found = table_files.column_names(path, header)
     for key, column in (("label_column", label_column), ("id_column", id_column)):
         if column is not None and column not in found:
-            raise DataError(f"{path}: no column {column!r} (the key {key}); it has {_some(found)}")
-    left = [column for column in found if column not in (label_column, id_column)]
-    features = [column for column in left if column not in index]
-    if len(features) < len(left):
-        LOGGER.info("%s: the index of the data frame is not read: %s", path, _some(index))
+            raise DataError(
+                f"{path}: no column {column!r} (the key {key}); it has {_some(found)}"
+                + (f": {separator}" if separator else "")
+            )
+    if separator:
+        raise DataError(f"{path}: {separator}")
+    copies = [
+        name for name in found if re.fullmatch(rf"{re.escape(str(label_column))}\.\d+", str(name))
+    ]
+    if copies:
+        raise DataError(
+            f"{path}: column {copies[0]!r} is what pandas calls a second column {label_column!r}, "
+            "so it is no feature; remove it, or give it a name of its own"
+        )
+    left_out = {label_column, id_column, *table_files.index_levels(path)}
+    features = [column for column in found if column not in left_out]
     if not features:
-        raise DataError(f"{path}: columns {_some(found)}; allowed: one beside the label")
+        raise DataError(
+            f"{path}: columns {_some(found)}; allowed: one of each name, and one beside the label"
+        )
     return features
 
 
-def is_table(path: Path) -> bool:
-    """Return whether a file is a table by its name."""
-    return _is_parquet(path) or csv_files.separator(path) is not None
-
-
 def read_labels(path: Path, label_column: str | int, header: bool) -> pd.Series:
-    """Read nothing but the label column; in a CSV file as text.
+    """Read nothing but the label column, as it stands in the file.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def read_labels(path: Path, label_column: str | int, header: bool) -> pd.Series:
         As `feature_columns`.
     """
     feature_columns(path, label_column, header)
-    return _read(path, header, label_column)[label_column]
+    return table_files.read_text(path, label_column, header)
 
 
 def read_ids(path: Path, id_column: str | int, header: bool) -> list[str]:
@@ -83,7 +87,7 @@ def read_ids(path: Path, id_column: str | int, header: bool) -> list[str]:
     DataError
         If one is missing or there twice.
     """
-    ids = _read(path, header, id_column)[id_column]
+    ids = table_files.read_text(path, id_column, header)
     return identifiers(ids, f"{path}: column {id_column}")
 
 
@@ -105,7 +109,7 @@ def identifiers(values: Any, where: str) -> list[str]:
 def read_inputs(
     path: Path,
     columns: Sequence[str | int],
-    apart: Sequence[str | int | None],
+    apart: tuple[str | int, str | int | None],
     header: bool,
     ranges: Ranges,
 ) -> NDArray[np.float32]:
@@ -117,8 +121,8 @@ def read_inputs(
         CSV or Parquet file.
     columns : sequence
         The training table's `feature_columns`, which give the order.
-    apart : sequence
-        The columns that are no features; None counts for nothing.
+    apart : pair
+        The columns of labels and, where there are any, of identifiers.
     ranges : pair, mapping or None
         Lowest and highest value of every column, or of the columns named, which become 0 and 1;
         other columns must lie in [0, 1].
@@ -134,11 +138,12 @@ def read_inputs(
         If the file is no table, has other columns, or holds text, NaN or a number outside its
         range.
     """
-    found, frame_index = _column_names(path, header)
-    if set(found) - set(frame_index) - set(apart) != set(columns):
+    label_column, id_column = apart
+    if set(feature_columns(path, label_column, header, id_column)) != set(columns):
         wanted = f"those of the training table, {_some(columns)} with the label"
+        found = table_files.column_names(path, header)
         raise DataError(f"{path}: columns {_some(found)}; allowed: {wanted}")
-    table = _read(path, header)
+    table = _read(path, header, columns)
     by_name = ranges if isinstance(ranges, Mapping) else {str(name): ranges for name in columns}
     if unknown := sorted(set(by_name) - set(map(str, columns))):
         raise DataError(f"{path}: no column {unknown[0]!r} (the key ranges) in {_some(columns)}")
@@ -149,46 +154,12 @@ def read_inputs(
     return inputs
 
 
-def _read(path: Path, header: bool, text: str | int | None = None) -> pd.DataFrame:
-    """Read a table; or the column `text` alone, in a CSV file exactly as it stands there."""
-    try:
-        if _is_parquet(path):
-            return _read_parquet(path, None if text is None else [text])
-        return csv_files.read_csv(path, header, text)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path}: not a readable table: {error}") from error
-
-
-def _column_names(path: Path, header: bool) -> tuple[list[str | int], list[str]]:
-    """Return the columns of a table, and those of them that are the index of a data frame."""
-    try:
-        if not _is_parquet(path):
-            names, index = csv_files.column_names(path, header), []
-        elif header:
-            schema = pq.read_schema(path)
-            stored = (schema.pandas_metadata or {}).get("index_columns", [])
-            names, index = list(schema.names), [name for name in stored if isinstance(name, str)]
-        else:
-            raise DataError("header: false is for CSV files; a Parquet file names its columns")
-        csv_files.check_names([name for name in names if name not in index])
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path}: not a readable table: {error}") from error
-    return names, index
-
-
-def _is_parquet(path: Path) -> bool:
-    return path.suffix.lower() == ".parquet"
-
-
-def _read_parquet(path: Path, columns: Sequence[str | int] | None) -> pd.DataFrame:
-    with pq.ParquetFile(path) as file:
-        cells = file.metadata.num_rows * file.metadata.num_columns
-        check_room(path, 8 * cells, path.stat().st_size)
-        return file.read(columns=columns).to_pandas(ignore_metadata=True)
+def _read(path: Path, header: bool, columns: Sequence[str | int]) -> pd.DataFrame:
+    """Read columns of a table."""
+    if table_files.suffix_of(path) == ".parquet":
+        return table_files.read_parquet(path, [str(column) for column in columns])
+    names = table_files.column_names(path, header)
+    return table_files.read_csv(path, header=0 if header else None, names=names, index_col=False)
 
 
 def _some(columns: Iterable[str | int]) -> str:
@@ -215,11 +186,11 @@ def _scaled(
     if len(wrong):
         row = int(wrong[0][0])
         value = shown.iloc[row] if isinstance(shown, pd.Series) else shown[tuple(wrong[0])]
-        comma = isinstance(value, str) and re.fullmatch(r"-?\d*,\d+", value.strip())
         source = "the key ranges" if given else "or constants under the key ranges"
+        if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d*,\d+\s*", value):
+            source += "; decimals are written with a point"
         raise DataError(
             f"{where} {row}: {value}; allowed: a number from {low} to {high} ({source})"
-            + (", written with a point" if comma else "")
         )
     return (numbers - low) / (high - low)
 
