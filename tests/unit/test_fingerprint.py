@@ -139,7 +139,7 @@ def test_imports_only_point_down():
         *["config"],
         *["io", "logs", "noise"],
         *["digits", "domains", "selection"],
-        *["images", "table_files", "labels", "tables", "folders", "published", "sources"],
+        *["images", "labels", "table_files", "tables", "folders", "published", "sources"],
         *["memory", "datasets", "attacks", "draws", "weights", "models", "networks"],
         *["features", "closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
         *["storage", "discrete", "tally", "claims", "guarantees", "rows", "coverage"],

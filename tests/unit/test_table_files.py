@@ -186,6 +186,7 @@ def test_marks_inside_labels_separate_nothing(tmp_path, text, names):
         ("x,label,label", "columns 1 and 2 are both called 'label'; allowed: one of each name"),
         ("label,x,label", "columns 0 and 2 are both called 'label'"),
         ("x,label, label", "columns 1 and 2 are both called 'label'"),
+        ("x,label,label\u200b", "columns 1 and 2 are both called 'label'"),
         ("x,x,label", "columns 0 and 1 are both called 'x'"),
         ("x,label,label.1", "column 'label.1' is what pandas calls a second column 'label'"),
         (",x,label", r"column 0 has no name \(''\); the index that pandas writes is no feature"),
@@ -247,6 +248,8 @@ def test_columns_of_a_parquet_file_that_are_no_features_are_refused(tmp_path):
     label, x = pa.array(["a", "b"] * 4), pa.array([0.5] * 8)
     pq.write_table(pa.Table.from_arrays([x, label, label], ["x", "label", "label"]), path)
     refused(TABLE, path, "columns 1 and 2 are both called 'label'")
+    pq.write_table(pa.Table.from_arrays([x, label, label], ["x", "label", "label "]), path)
+    refused(TABLE, path, "columns 1 and 2 are both called 'label'")
     for name, named in [
         ("Unnamed: 0", "column 2 has no name .'Unnamed: 0'"),
         ("", "column 2 has no name"),
@@ -302,12 +305,15 @@ def test_whole_numbers_are_sorted_by_value(tmp_path):
         (
             ["cat", '"cat "'],
             None,
-            "labels 'cat' and 'cat ' would both be class 'cat'; allowed: one",
+            "labels 'cat' and 'cat ' look alike, so they are one class 'cat' or",
         ),
-        (["cat", "cat\u00a0"], None, "would both be class 'cat'"),
-        (['"cat "', "cat", "dog"], ["cat", "dog"], "would both be class 'cat'"),
-        (["café", "cafe\u0301"], None, "would both be class 'café'"),
-        (["1.0", "1.00", "2.0"], None, "labels '1.0' and '1.00' would both be class '1'"),
+        (["cat", "cat\u00a0"], None, r"labels 'cat' and 'cat\\xa0' look alike"),
+        (["cat", "cat\u200b"], None, r"labels 'cat' and 'cat\\u200b' look alike"),
+        (["a b", "a\u00a0b"], None, r"labels 'a b' and 'a\\xa0b' look alike"),
+        (["a b", "a  b"], None, "labels 'a  b' and 'a b' look alike"),
+        (['"cat "', "cat", "dog"], ["cat", "dog"], "'cat' and 'cat ' look alike"),
+        (["café", "cafe\u0301"], None, "look alike, so they are one class 'café'"),
+        (["1.0", "1.00", "2.0"], None, "labels '1.0' and '1.00' look alike"),
         (["1", "1.0"], None, "row 1: label '1.0'; allowed: a whole number"),
         (["1e5", "100000"], None, "row 0: label '1e5'; allowed: a whole number"),
         (["0", "1", "NA"], None, "row 2: label 'NA'; allowed: a whole number"),
@@ -355,7 +361,7 @@ def test_labels_of_a_parquet_file(tmp_path, values, found):
         (pa.array([0.5, 1, 0] * 4), "row 0: label 0.5"),
         (pa.array([float("inf"), 1, 0] * 4), "row 0: label inf"),
         (pa.array([Decimal("0.5"), Decimal(1), Decimal(0)] * 4), "row 0: label 0.5"),
-        (pa.array(["a", "a ", "b"] * 4), "would both be class 'a'"),
+        (pa.array(["a", "a ", "b"] * 4), "labels 'a' and 'a ' look alike"),
         (pa.array([b"a", b"b", b"c"] * 4), "label b'a'"),
         (pa.array(pd.date_range("2020", periods=12)), "label 2020"),
     ],

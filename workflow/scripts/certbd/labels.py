@@ -14,12 +14,20 @@ from certbd.io import DataError
 
 POINT_ZERO = re.compile(r"-?\d+\.0+")
 """A whole number as a column of floats is written."""
+INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+"""Characters without width, which no list of blanks holds."""
 FRACTION = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def canonical(name: str) -> str:
     """Return a name without blanks around it and with composed letters (Unicode's form NFC)."""
-    return unicodedata.normalize("NFC", name.strip())
+    ends = rf"^[\s{INVISIBLE}]+|[\s{INVISIBLE}]+$"
+    return unicodedata.normalize("NFC", re.sub(ends, "", name))
+
+
+def look(name: str) -> str:
+    """Return what names have in common that cannot be told apart when they are printed."""
+    return " ".join(re.sub(f"[{INVISIBLE}]", "", canonical(name)).split())
 
 
 def label_names(values: Any, where: str, classes: Sequence[str] | None) -> NDArray[np.str_]:
@@ -64,7 +72,7 @@ def label_names(values: Any, where: str, classes: Sequence[str] | None) -> NDArr
 def _text(value: Any) -> str | None:
     """Return a label as text, None for what cannot be one."""
     if isinstance(value, str):
-        return str(value) if value.strip() else None
+        return str(value) if canonical(value) else None
     if isinstance(value, bool | np.bool_):
         return str(value)
     number = int | float | Decimal | np.integer | np.floating
@@ -84,11 +92,10 @@ def _names(texts: Iterable[str], where: str, classes: Sequence[str] | None) -> d
         names = {text: str(int(name.partition(".")[0])) for text, name in names.items()}
     spelt: dict[str, str] = {}
     for text, name in names.items():
-        if spelt.setdefault(name, text) != text:
+        if (other := spelt.setdefault(look(name), text)) != text:
             raise DataError(
-                f"{where}: labels {spelt[name]!r} and {text!r} would both be class {name!r}; "
-                "allowed: one spelling per class, because these look alike but are not the same "
-                "text"
+                f"{where}: labels {other!a} and {text!a} look alike, so they are one class "
+                f"{look(name)!r} or an oversight; allowed: one spelling per class"
             )
     return {text: given.get(name, name) for text, name in names.items()}
 

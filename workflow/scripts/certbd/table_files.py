@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from certbd.io import DataError, check_room
+from certbd.labels import look
 
 SEPARATORS = {".csv": ",", ".data": ",", ".tsv": "\t"}
 NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "blanks"}
@@ -75,15 +76,16 @@ def column_names(path: Path, header: bool) -> list[str | int]:
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
     is_parquet = suffix_of(path) == ".parquet"
+    first: dict[str, int] = {}
     for number, name in enumerate(names):
         if UNNAMED.fullmatch(name) and not (is_parquet and INDEX_LEVEL.fullmatch(name)):
             raise DataError(
                 f"{path}: column {number} has no name ({name!r}); the index that pandas writes is "
                 "no feature: write the table with index=False, or give the column a name"
             )
-        if name in names[:number]:
+        if (other := first.setdefault(look(name), number)) != number:
             raise DataError(
-                f"{path}: columns {names.index(name)} and {number} are both called {name!r}; "
+                f"{path}: columns {other} and {number} are both called {look(name)!r}; "
                 "allowed: one of each name"
             )
 
