@@ -92,7 +92,7 @@ def test_imports_only_point_down():
     floors = [
         *["checks", "axes", "fingerprint", "seals", "rng", "schemas", "contradictions"],
         *["config"],
-        *["io", "logs", "noise"],
+        *["io", "logs", "noise", "weights", "external_tables", "external_checks"],
         *["domains", "subsets"],
         *["images", "tables", "sources", "datasets", "attacks", "draws", "models", "networks"],
         *["features", "closed_form", "ensembles", "votes", "sigma", "bounds", "certificates"],
