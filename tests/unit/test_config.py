@@ -261,6 +261,50 @@ def test_mistakes_are_named_with_what_is_allowed(change, named):
         read(change)
 
 
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (lambda raw: raw.update(keep_models="no"), r"'no' .*\(true or false, without quotes\)"),
+        (lambda raw: raw.update(keep_models="True"), r"\(true or false, without quotes\)"),
+        (dataset(kind="mnist", download="yes"), r"\(true or false, without quotes\)"),
+        (lambda raw: raw.update(chunk_size="many"), r"\(a number is written without quotes"),
+        (lambda raw: raw.update(chunk_size=10.0), r"\(a whole number is written without a dot\)"),
+        (lambda raw: raw.update(data_root=7), r"data_root: 7 .*\(put it in quotes\)"),
+        (lambda raw: raw.update(data_root=False), r"False .*\(YAML reads yes, no, .* quotes\)"),
+        (table(classes=[True, False]), r"classes\[0\]: True .*\(YAML reads yes, no, on"),
+        (table(classes=[1.5, 2]), r"classes\[0\]: 1.5 .*\(put it in quotes\)"),
+        (table(classes="yes"), r"classes: 'yes' .*\(a list is written \[a, b\], in a file\)"),
+        (experiment("attacks", "blending"), r"attacks: 'blending' .*\(a list is written"),
+        (lambda raw: raw.update(datasets="mnist"), r"'mnist' .*\(it needs keys of its own"),
+    ],
+)
+def test_a_wrong_type_is_told_how_the_right_one_is_written(change, hint):
+    with pytest.raises(ConfigError, match=hint) as refusal:
+        read(change)
+    text = str(refusal.value)
+    assert text.count("without quotes") + text.count("in quotes") <= len(text.splitlines())
+
+
+def votes_from_elsewhere(**other):
+    def change(raw):
+        entry = {"kind": "external", "votes": "v.parquet", "n_classes": 2, "n_models": 10}
+        entry |= {"sigma_test": 0.25, "sigma_train": 1.0, "dataset": "a"}
+        raw["experiments"] = [entry, entry | {"dataset": "b"} | other]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("sigma_test", 0.1), ("sigma_train", 2.0), ("n_classes", 3), ("n_models", 9)]
+)
+def test_one_file_of_votes_has_one_noise_and_one_size(key, value):
+    read(votes_from_elsewhere())
+    read(votes_from_elsewhere(**{key: value, "votes": "w.parquet"}))
+    message = rf"experiments\[1\].{key}: {value}, but .* in another external experiment"
+    with pytest.raises(ConfigError, match=message):
+        read(votes_from_elsewhere(**{key: value}))
+
+
 def test_every_mistake_is_told_at_once_and_once():
     def change(raw):
         raw["noises"]["sigma-0.5"]["sigma"] = -1

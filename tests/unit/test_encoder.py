@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from certbd import bounds, ensembles, features, io, models, rng, seals
 from certbd.claims import Claims
@@ -69,6 +70,51 @@ def test_a_file_or_inputs_that_do_not_fit_are_refused(entry, inputs, tmp_path):
     io.write_models(part, stored, {})
     with pytest.raises(io.DataError, match=r"part.safetensors: features are not finite"):
         features.apply(entry | {"weights": str(part)}, inputs)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])
+def test_weights_of_other_precision_are_read_as_float32(kind, weights, entry, inputs, tmp_path):
+    """Each number of half precision is a float32 number."""
+    stored = {k: torch.from_numpy(v) for k, v in io.read_models(weights, None).items()}
+    given = {k: tensor.to(getattr(torch, kind)) for k, tensor in stored.items()}
+    file = str(tmp_path / "w.safetensors")
+    save_file(given, file)
+    network = models.build({"kind": "cnn"}, SHAPE, 2)
+    state = models.body_state(network, file)
+    assert state.keys() == stored.keys()
+    for name, tensor in given.items():
+        assert state[name].dtype == np.float32
+        assert np.array_equal(state[name], tensor.to(torch.float64).numpy().astype(np.float32))
+    assert features.apply(entry | {"weights": file}, inputs).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("float8_e4m3fn", "F8_E4M3"),
+        ("float8_e5m2", "F8_E5M2"),
+        ("int8", "I8"),
+        ("uint8", "U8"),
+        ("int64", "I64"),
+        ("bool", "BOOL"),
+        ("complex64", "C64"),
+    ],
+)
+def test_weights_that_need_a_scale_are_refused(kind, named, weights, entry, inputs, tmp_path):
+    stored = {k: torch.from_numpy(v) for k, v in io.read_models(weights, None).items()}
+    stored["conv2.bias"] = stored["conv2.bias"].to(getattr(torch, kind))
+    file = str(tmp_path / "w.safetensors")
+    save_file(stored, file)
+    message = rf"w.safetensors: conv2.bias is stored as {named}; allowed: F64, F32, F16, BF16"
+    with pytest.raises(io.DataError, match=message):
+        features.apply(entry | {"weights": file}, inputs)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + b"0" * 100, b"\x00" * 100])
+def test_other_files_are_no_weights(content, entry, inputs, tmp_path):
+    (tmp_path / "w.pt").write_bytes(content)
+    with pytest.raises(io.DataError, match=r"w.pt: not a readable safetensors file"):
+        features.apply(entry | {"weights": str(tmp_path / "w.pt")}, inputs)
 
 
 def test_its_path_is_part_of_the_learner(weights):

@@ -35,7 +35,7 @@ def test_make_help_names_every_target():
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     made = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
     local = re.search(
-        r"^localrules:\n((?:    .*\n)+)", (ROOT / "Snakefile").read_text(), re.MULTILINE
+        r"^ *localrules:\n((?:     .*\n)+)", (ROOT / "Snakefile").read_text(), re.MULTILINE
     )
     targets = {name.strip(" ,") for name in local[1].splitlines()} - {"all"}
     assert [name for name in made if f"make {name}" not in shown.stdout] == []

@@ -65,3 +65,15 @@ def test_unusable_votes_from_elsewhere_are_named_and_nothing_is_written(external
     assert "error: data/votes.parquet: column label, row 2: 2; allowed: " in done.stderr
     assert not list(external.folder.glob("results/**/certificates.parquet"))
     assert not list(external.folder.glob("results/*.csv"))
+
+
+@pytest.mark.parametrize(("column", "value"), [("sigma", 0.2), ("sigma_train", 0.25)])
+def test_noise_said_twice_and_differently_is_refused(external, column, value):
+    path = external.folder / "data" / "votes.parquet"
+    pd.read_parquet(path).assign(**{column: value}).to_parquet(path)
+    done = external.call("--cores", "1")
+    assert done.returncode != 0
+    said = {"sigma": "0.5, as the key sigma_test", "sigma_train": "1.0, as the key sigma_train"}
+    error = f"error: data/votes.parquet: column {column}, row 0: {value}; allowed: {said[column]}"
+    assert error in done.stderr
+    assert not list(external.folder.glob("results/**/certificates.parquet"))

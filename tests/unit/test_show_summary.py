@@ -1,0 +1,91 @@
+"""What ``show_summary.py`` says of files, right and wrong."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+
+SUMMARY = (
+    "dataset,attack,defense,noise,undefended_attack_success,attack_success,clean_accuracy,"
+    "certified_at_attack,clean_certified_at_attack,clean_certified_at_attack_worst_class,"
+    "attack_norm,largest_trigger_radius\n"
+)
+ROW = "digits01,one_pixel,rab,sigma-0.5,0.9777,0.0,0.9999,,0.25,0.125,0.5,0.16499\n"
+MODELS = "diverged,constant\n1,2\n"
+
+
+def show(*arguments):
+    command = [sys.executable, ROOT / "workflow" / "scripts" / "show_summary.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def summary(tmp_path):
+    (tmp_path / "models.csv").write_text(MODELS)
+    (tmp_path / "summary.csv").write_text(SUMMARY + ROW)
+    return tmp_path / "summary.csv"
+
+
+def test_it_shows_a_summary_and_what_lies_beside_it(summary):
+    done = show(summary)
+    assert done.returncode == 0, done.stderr
+    assert all(text in done.stdout for text in ("97.7 %", "99.9 %", "0.164", "sigma-0.5"))
+    assert "models that diverged: 1; that see one class under their noise: 2" in done.stdout
+    assert "report" not in done.stdout
+    summary.with_name("report.html").touch()
+    assert f"report        {summary.with_name('report.html')}" in show(summary).stdout
+
+
+def test_help_says_what_it_reads():
+    done = show("--help")
+    assert done.returncode == 0
+    assert "summary.csv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "summary.csv: no such file; `snakemake --cores N` makes it"),
+        (b"", "summary.csv: not a readable table: No columns"),
+        (b"\xff\xfe\x00", "summary.csv: not a readable table: 'utf-8'"),
+        (b'"a', "summary.csv: not a readable table"),
+        (b"a,b\n1,2\n", "summary.csv: column dataset is missing; allowed: summary.csv as a run"),
+        (SUMMARY.encode(), "summary.csv: no rows"),
+        ((SUMMARY + ROW.replace("0.25", "much")).encode(), "holds something that is not a number"),
+    ],
+)
+def test_a_summary_that_cannot_be_read_is_named(summary, content, named):
+    summary.unlink()
+    if content is not None:
+        summary.write_bytes(content)
+    done = show(summary)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not done.stdout
+
+
+@pytest.mark.parametrize("content", [None, "", "model\n1\n", "diverged,constant\nno,2\n"])
+def test_so_is_a_list_of_models(summary, content):
+    summary.with_name("models.csv").unlink()
+    if content is not None:
+        summary.with_name("models.csv").write_text(content)
+    done = show(summary)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {summary.with_name('models.csv')}: ")
+    assert not done.stdout
+
+
+def test_no_file_or_a_folder_is_no_summary(tmp_path):
+    assert "required: file" in show().stderr
+    assert "not a readable table" in show(tmp_path).stderr
+    assert "Traceback" not in show(tmp_path / "x", "y").stderr
+
+
+def test_a_list_of_no_models_is_fine(summary):
+    pd.DataFrame(columns=["diverged", "constant"]).to_csv(summary.with_name("models.csv"))
+    assert show(summary).returncode == 0
