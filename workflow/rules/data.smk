@@ -13,9 +13,7 @@ rule make_dataset:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w: memory.of_data(
-            size_of(w.dataset), CONFIG.datasets[w.dataset]["kind"]
-        ),
+        mem_mb=lambda w: memory.of_data(size_of(w.dataset), OUTLINES[w.dataset].files),
         runtime=60,
         path=lambda w: str(dataset_path(w.dataset)),
     params:
