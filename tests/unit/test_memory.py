@@ -11,7 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-from certbd import datasets, features, memory, models, networks, sources
+from certbd import (
+    datasets,
+    descent,
+    features,
+    memory,
+    models,
+    networks,
+    sources,
+    trials,
+    votes,
+    worlds,
+)
 from conftest import ROOT
 
 SIZE = memory.Size(10_000, 2000, (3, 32, 32), 10)
@@ -41,7 +52,7 @@ draws, n, d = np.random.default_rng(0), 10_000, 3072
 inputs = draws.random((n, d), dtype=np.float32)
 training = io.PoisonedSet(inputs, np.arange(n) % 2, np.arange(200))
 attacker = attackers.ClassMeans(
-    training, np.ones(n), {"weight": torch.rand(64, 2, d)}, torch.randn(64, d)
+    training, np.ones(n), {"weight": torch.rand(16, 2, d)}, torch.randn(16, d)
 )
 known = (inputs[:30], np.full(30, 0.5), np.zeros(30, int), np.ones(30))
 for worlds, _ in (attacker.worst(*known, True), attacker.worst_trigger(*known, 200)):
@@ -132,8 +143,9 @@ def test_every_learner_of_the_schema_has_a_size_and_others_are_refused():
 def test_memory_grows_with_inputs_models_and_features():
     learner = memory.learner_of(LEARNERS[0], SIZE)
     large = SIZE._replace(training=100_000, test=100_000)
-    for of in (memory.of_poison, lambda s: memory.of_data(s, "npz")):
+    for of in (memory.of_poison, lambda size: memory.of_data(size, [])):
         assert of(large) > of(SIZE)
+    assert memory.of_data(SIZE, [ROOT / "README.md"] * 99_999) < memory.of_data(SIZE, [])
     assert memory.of_training(large, learner, 10, "cpu") > memory.of_training(
         SIZE, learner, 10, "cpu"
     )
@@ -159,3 +171,11 @@ def test_a_search_on_a_large_set_stays_within_what_its_job_asks_for():
     )
     asked = memory.of_audit(SIZE, memory.learner_of(LEARNERS[0], SIZE), "cpu")
     assert float(done.stdout) < asked < 3000
+
+
+def test_what_is_counted_is_what_the_modules_take():
+    assert memory.CACHE * memory.MB >= networks.CACHE_BYTES
+    assert memory.EVALUATED * memory.MB >= descent.EVALUATION_BYTES
+    assert memory.VOTING * memory.MB >= worlds.ENSEMBLE_BYTES
+    assert memory.ENCODER >= 4 * votes.NOISY_BYTES
+    assert (memory.MAPPED, memory.PILOTS) == (features.ROWS, trials.PILOTS)

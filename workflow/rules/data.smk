@@ -14,7 +14,7 @@ rule make_dataset:
     threads: 1
     resources:
         mem_mb=lambda w: memory.of_data(
-            sizes.size_of(PLAN, w.dataset), CONFIG.datasets[w.dataset]["kind"]
+            sizes.size_of(PLAN, w.dataset), PLAN.outlines[w.dataset].files
         ),
         runtime=60,
         path=lambda w: str(dataset_path(CONFIG, w.dataset)),

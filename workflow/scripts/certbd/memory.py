@@ -29,8 +29,10 @@ KEPT = {"cnn": 45, "preact_resnet": 940, "resnet18": 180}
 """Numbers that a network keeps for its backward pass, for each pixel."""
 PARAMETERS = {"preact_resnet": 2 * MB, "resnet18": 45 * MB}
 """Bytes of one network."""
-ENCODED = 512
-"""Features of an encoder."""
+ENCODED, ENCODER = 512, 1500 * MB
+"""Features of an encoder, and bytes of the noisy inputs of one model on the way through it."""
+MAPPED = 2000
+"""`features.ROWS`."""
 CACHE, EVALUATED, VOTING = 17, 135, 269
 """MB of `networks.CACHE_BYTES`, `descent.EVALUATION_BYTES` and `worlds.ENSEMBLE_BYTES`."""
 PILOTS = 64
@@ -115,6 +117,8 @@ class Learner(NamedTuple):
     """Bytes kept of an input while it is searched."""
     searched: int
     """Copies of the training set in the search for its worst neighbours."""
+    mapping: float
+    """Bytes of the inputs that are mapped to features together, inside the map."""
 
 
 def learner_of(entry: Entry, size: Size) -> Learner:
@@ -125,19 +129,19 @@ def learner_of(entry: Entry, size: Size) -> Learner:
     ValueError
         If nobody has said how large a network of its kind is.
     """
-    features = _features(entry.get("features"), size.shape)
+    features, inner = _features(entry.get("features"), size.shape)
     kind, seen = entry["kind"], 4 * features
     linear = 4 * size.n_classes * (features + 1)
     batch = min(entry.get("batch_size", 0), size.training)
     if kind in KEPT:
         kept = 4.0 * math.prod(size.shape[1:]) * KEPT[kind]
         model = PARAMETERS.get(kind, 0) or _cnn(size.shape)
-        return Learner(features, model, batch * kept, kept, SURROGATE)
+        return Learner(features, model, batch * kept, kept, SURROGATE, inner)
     if kind == "mlp":
         hidden = entry["hidden"]
         model = 4 * (hidden * (features + 1) + size.n_classes * (hidden + 1))
         kept = seen + 8 * hidden
-        return Learner(features, model, batch * kept, kept, SURROGATE)
+        return Learner(features, model, batch * kept, kept, SURROGATE, inner)
     if kind not in LINEAR:
         known = ", ".join([*LINEAR, "mlp", *KEPT])
         raise ValueError(
@@ -145,7 +149,7 @@ def learner_of(entry: Entry, size: Size) -> Learner:
             "memory.LINEAR (docs/extending.md)"
         )
     batch = 3 * seen * features if kind == "ridge" else 0
-    return Learner(features, linear, batch, seen, LINEAR[kind])
+    return Learner(features, linear, batch, seen, LINEAR[kind], inner)
 
 
 def _cnn(shape: tuple[int, ...]) -> float:
@@ -153,28 +157,35 @@ def _cnn(shape: tuple[int, ...]) -> float:
     return 4 * (512 * 32 * math.prod(sides) + 60_000)
 
 
-def _features(entry: Entry | None, shape: tuple[int, ...]) -> int:
-    """Return how many numbers a model sees of an input."""
+def _features(entry: Entry | None, shape: tuple[int, ...]) -> tuple[int, float]:
+    """Return how many numbers a model sees of an input, and the bytes inside the map to them."""
     if entry is None or len(shape) != 3:
-        return math.prod(shape)
-    kind = entry["kind"]
+        return math.prod(shape), 0
+    kind, pixels, inner = entry["kind"], math.prod(shape[1:]), 0.0
     if kind == "pixels":
         count = math.prod(shape)
     elif kind == "dct":
         count = shape[0] * entry["size"] ** 2
     elif kind == "random_conv":
         count = entry["filters"] * math.prod(side // entry["pool"] for side in shape[1:])
+        inner = 4.0 * MAPPED * entry["filters"] * pixels
     elif kind == "encoder":
-        count = ENCODED
+        count, inner = ENCODED, ENCODER
     else:
         raise ValueError(f"memory: nobody has said how many features of kind {kind} there are")
-    return int(count) + ("sphere" in entry)
+    return int(count) + ("sphere" in entry), inner
 
 
-def of_data(size: Size, kind: str) -> int:
-    """Memory of the job that reads raw files; a table is first text, then numbers of 8 bytes."""
-    copies = 7 if kind in ("table", "npz") else 2
-    return _sum(LIBRARIES, copies * size.stored)
+def of_data(size: Size, files: Sequence[Path]) -> int:
+    """Memory of the job that reads raw files.
+
+    Those of one input each are read one by one; a larger one is whole in memory, as text or as
+    numbers of 8 bytes first, whatever is chosen of it.
+    """
+    if len(files) >= size.training:
+        return _sum(LIBRARIES, 2 * size.stored)
+    whole = sum(file.stat().st_size for file in files) / MB
+    return _sum(LIBRARIES, 5 * size.stored, 6 * whole)
 
 
 def of_poison(size: Size) -> int:
@@ -186,7 +197,7 @@ def of_training(size: Size, learner: Learner, n_models: int, device: str) -> int
     """Memory of a job that trains some models: a noisy copy of the training set and its batch."""
     seen = 4 * size.training * learner.features / MB
     copies = 3 * max(seen, CACHE)
-    own = (3 * n_models * learner.model + 2 * learner.batch) / MB
+    own = (3 * n_models * learner.model + 2 * learner.batch + 2 * learner.mapping) / MB
     return _sum(TORCH, _driver(device), 2 * size.mb(size.training), copies, own)
 
 
@@ -206,7 +217,7 @@ def of_voting(size: Size, learner: Learner, n_models: int, scored: bool, device:
     """Memory of a job in which some models vote; a score is kept as a list a vote."""
     votes = 2 * size.test * n_models * (60 + (200 + 12 * size.n_classes) * scored) / MB
     seen = 3 * 4 * 2 * size.test * learner.features / MB
-    models = 3 * n_models * learner.model / MB
+    models = (3 * n_models * learner.model + 2 * learner.mapping) / MB
     stored = 2 * size.stored + 2 * size.mb(size.test)
     return _sum(TORCH, _driver(device), stored, seen, models, votes, VOTING)
 
@@ -231,7 +242,7 @@ def of_audit(size: Size, learner: Learner, device: str) -> int:
     searched = learner.searched * 4 * size.training * learner.features / MB
     gram = 6 * 4 * learner.features**2 / MB if learner.searched == SURROGATE else 0
     pilots = PILOTS * 2 * learner.model / MB
-    kept = 4 * max(EVALUATED, learner.kept / MB) + 2 * learner.batch / MB
+    kept = 4 * max(EVALUATED, learner.kept / MB) + 2 * (learner.batch + learner.mapping) / MB
     return _sum(TORCH, _driver(device), worlds, searched, gram, pilots, kept, VOTING)
 
 
