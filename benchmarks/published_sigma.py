@@ -12,8 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
-from certbd import attacks, datasets, ensembles, models, rng, sigma
-from certbd.draws import Gaussian
+from certbd import rng
+from certbd.attacks import attacks
+from certbd.data import datasets
+from certbd.learners import models
+from certbd.training import ensembles, sigma
+from certbd.training.draws import Gaussian
 
 LEARNER = {"kind": "cnn", "epochs": 2, "batch_size": 128, "learning_rate": 0.001}
 SEARCH = {

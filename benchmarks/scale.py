@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
-from certbd import certify, guarantees, io, schemas
-from certbd.axes import Certification
-from certbd.tally import count_votes
+from certbd.artifacts import io, schemas
+from certbd.certify import certify, guarantees
+from certbd.certify.tally import count_votes
+from certbd.config.axes import Certification
 
 ROOT = Path(__file__).parent.parent
 DATASETS = {"digits01": [0, 1], "digits17": [1, 7], "digits": list(range(10))}

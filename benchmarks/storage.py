@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
-from certbd.storage import storage_update
+from certbd.theory.storage import storage_update
 
 
 def plain_answer(point, label, radius, points, labels, radii):

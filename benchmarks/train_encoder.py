@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
-from certbd import datasets, ensembles, io
-from certbd.draws import Gaussian
+from certbd.artifacts import io
+from certbd.data import datasets
+from certbd.training import ensembles
+from certbd.training.draws import Gaussian
 
 LEARNER = {"kind": "cnn", "epochs": 5, "batch_size": 128, "learning_rate": 0.001}
 SIGMA = 0.5

@@ -2,8 +2,8 @@
 
 (a) published: one model at a time, each image through a dataset, a PIL image and ToTensor, stored
 noise added, DataLoader(num_workers=0), binary cross-entropy, Adam. (b) in memory: the same steps on
-tensors. (c) engine: `certbd.ensembles`; on a CPU one single-threaded worker a core, as Snakemake
-runs its chunks. Same networks, data, epochs and batch size; start-up is not counted (on a GPU it is
+tensors. (c) engine: `certbd.training.ensembles`; on a CPU one single-threaded worker per core, as the
+workflow runs its chunks. Same networks, data, epochs and batch size; start-up is not counted (on a GPU it is
 printed: most of it compiles, and is kept on disk for other jobs). Medians of the repeats. The last
 two lines are the ratios of models a second, c over b and c over a.
 """
@@ -32,10 +32,13 @@ from torchvision.datasets import MNIST, VisionDataset
 from torchvision.transforms import ToTensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
-from certbd import datasets, ensembles, models, rng
-from certbd.draws import Gaussian
-from certbd.io import DataSplits, PoisonedSet
-from certbd.votes import vote
+from certbd import rng
+from certbd.artifacts.io import DataSplits, PoisonedSet
+from certbd.data import datasets
+from certbd.learners import models
+from certbd.testing.votes import vote
+from certbd.training import ensembles
+from certbd.training.draws import Gaussian
 
 SIGMA = 0.25
 LEARNERS = {

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from certbd import attacks, datasets, io, rng
+from certbd import rng
+from certbd.artifacts import io
+from certbd.attacks import attacks
+from certbd.data import datasets
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "results/.gitignore")

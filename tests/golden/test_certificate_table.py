@@ -15,10 +15,10 @@ FILE = Path(__file__).with_name("certificates.csv")
 
 def table() -> pd.DataFrame:
     """Every bound on the same votes of 1000 models, 13 of 271 training inputs poisoned."""
-    from certbd.axes import Certification
-    from certbd.certify import VotedSplit, certify_split
-    from certbd.guarantees import GaussianTraining
-    from certbd.tally import Tally
+    from certbd.certify.certify import VotedSplit, certify_split
+    from certbd.certify.guarantees import GaussianTraining
+    from certbd.certify.tally import Tally
+    from certbd.config.axes import Certification
 
     votes = np.array([[1000, 0], [10, 990], [900, 90], [300, 700], [553, 447], [552, 448]])
     tally = Tally(votes, votes * 0.98)

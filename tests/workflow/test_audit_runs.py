@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from certbd import outcomes, randomness
+from certbd.audit import outcomes, randomness
 from conftest import Workflow
 
 AUDITING = {"audit_certificates", "make_audit", "plot_audit", "show_audit"}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from certbd import discrete
+from certbd.theory import discrete
 from conftest import Workflow
 
 SMALL = {

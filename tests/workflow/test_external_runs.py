@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from certbd import bounds
+from certbd.theory import bounds
 from conftest import Workflow
 
 

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from certbd import io
+from certbd.artifacts import io
 from conftest import Workflow
 
 STOPS = os.environ.get("CERTBD_STOPS", "INT,TERM,KILL").split(",")

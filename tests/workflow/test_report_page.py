@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import sync_playwright
 
-from certbd import io, products
+from certbd.artifacts import io, products
 from conftest import Workflow
 
 NASTY = "<b onclick=x>&"

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from certbd import ensembles, io
-from certbd.draws import Gaussian
+from certbd.artifacts import io
+from certbd.training import ensembles
+from certbd.training.draws import Gaussian
 from conftest import Workflow
 
 CONFIG = {

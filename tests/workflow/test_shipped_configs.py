@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from certbd.published import CIFAR10_BATCHES, IMAGENETTE
+from certbd.data.published import CIFAR10_BATCHES, IMAGENETTE
 from conftest import ROOT, Workflow
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from certbd import outcomes
+from certbd.audit import outcomes
 from conftest import ROOT, Workflow
 
 BLOCK = re.compile(r"^```(python|yaml|sh|diff)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from certbd import metrics
+from certbd.report import metrics
 from conftest import Workflow
 
 SMALL = {

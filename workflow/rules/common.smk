@@ -7,9 +7,11 @@ WORKFLOW = Path(workflow.current_basedir).parent
 SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from certbd import io, memory
-from certbd.config import ConfigError
-from certbd.io import DataError
+from certbd.artifacts import io
+
+from certbd.plan import memory
+from certbd.config.config import ConfigError
+from certbd.artifacts.io import DataError
 from certbd.plan import paths, sizes
 from certbd.plan.files import PlanError, checksum, dataset_path
 from certbd.plan.paths import (

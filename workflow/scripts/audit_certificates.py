@@ -3,24 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from certbd import (
-    audit,
-    ensembles,
-    features,
-    io,
-    models,
-    outcomes,
-    randomness,
-    schemas,
-    streams,
-    trials,
-)
-from certbd.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
-from certbd.domains import Replacement
-from certbd.draws import Gaussian, draw_of
-from certbd.logs import job_log
-from certbd.noise import sigma_of
-from certbd.worlds import Procedure
+from certbd.artifacts import io, schemas
+from certbd.artifacts.logs import job_log
+from certbd.audit import audit, outcomes, randomness, streams, trials
+from certbd.audit.worlds import Procedure
+from certbd.config.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
+from certbd.data.domains import Replacement
+from certbd.learners import features, models
+from certbd.training import ensembles
+from certbd.training.draws import Gaussian, draw_of
+from certbd.training.noise import sigma_of
 
 
 def main(smk: Any) -> None:

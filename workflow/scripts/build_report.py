@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import explorer, io, products, report, schemas
-from certbd.logs import job_log
+from certbd.artifacts import io, products, schemas
+from certbd.artifacts.logs import job_log
+from certbd.report import explorer, report
 
 
 def main(smk: Any) -> None:

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from certbd import certify, external, io, rng, schemas
-from certbd.axes import SCORE_BOUNDS, Certification
-from certbd.guarantees import GaussianTraining
-from certbd.logs import job_log
+from certbd import rng
+from certbd.artifacts import io, schemas
+from certbd.artifacts.logs import job_log
+from certbd.certify import certify, external
+from certbd.certify.guarantees import GaussianTraining
+from certbd.config.axes import SCORE_BOUNDS, Certification
 
 
 def main(smk: Any) -> None:

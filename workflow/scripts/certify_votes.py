@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from certbd import certify, io, rng, schemas
-from certbd.axes import ROWS, SCORE_BOUNDS, Certification
-from certbd.coverage import guarantee_of
-from certbd.guarantees import DiscreteNoise, Guarantee, largest_norm
-from certbd.logs import job_log
-from certbd.noise import sigma_of
-from certbd.tally import count_votes
+from certbd import rng
+from certbd.artifacts import io, schemas
+from certbd.artifacts.logs import job_log
+from certbd.certify import certify
+from certbd.certify.coverage import guarantee_of
+from certbd.certify.guarantees import DiscreteNoise, Guarantee, largest_norm
+from certbd.certify.tally import count_votes
+from certbd.config.axes import ROWS, SCORE_BOUNDS, Certification
+from certbd.training.noise import sigma_of
 
 
 def main(smk: Any) -> None:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from certbd import io, products
+from certbd.artifacts import io, products
 
 SEALED = (".npz", ".parquet", ".safetensors", ".svg")
 

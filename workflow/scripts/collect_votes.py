@@ -7,11 +7,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from certbd import ensembles, features, io, models, rng, schemas
-from certbd.domains import Replacement
-from certbd.logs import job_log
-from certbd.noise import sigma_of
-from certbd.votes import vote
+from certbd import rng
+from certbd.artifacts import io, schemas
+from certbd.artifacts.logs import job_log
+from certbd.data.domains import Replacement
+from certbd.learners import features, models
+from certbd.testing.votes import vote
+from certbd.training import ensembles
+from certbd.training.noise import sigma_of
 
 
 def main(smk: Any) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import io, outcomes, products, randomness
-from certbd.logs import job_log
+from certbd.artifacts import io, products
+from certbd.artifacts.logs import job_log
+from certbd.audit import outcomes, randomness
 
 
 def main(smk: Any) -> None:

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from certbd import datasets, io
-from certbd.logs import job_log
+from certbd.artifacts import io
+from certbd.artifacts.logs import job_log
+from certbd.data import datasets
 
 
 def main(smk: Any) -> None:

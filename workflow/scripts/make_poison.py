@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from certbd import attacks, io, rng
-from certbd.logs import job_log
+from certbd import rng
+from certbd.artifacts import io
+from certbd.artifacts.logs import job_log
+from certbd.attacks import attacks
 
 
 def main(smk: Any) -> None:

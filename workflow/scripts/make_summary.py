@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import io, metrics, products, schemas
-from certbd.logs import job_log
+from certbd.artifacts import io, products, schemas
+from certbd.artifacts.logs import job_log
+from certbd.report import metrics
 
 
 def main(smk: Any) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import io, plots, products
-from certbd.logs import job_log
+from certbd.artifacts import io, products
+from certbd.artifacts.logs import job_log
+from certbd.report import plots
 
 
 def main(smk: Any) -> None:

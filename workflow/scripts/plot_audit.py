@@ -4,8 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import audit_plots, io, products
-from certbd.logs import job_log
+from certbd.artifacts import io, products
+from certbd.artifacts.logs import job_log
+from certbd.report import audit_plots
 
 
 def main(smk: Any) -> None:

@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from certbd import ensembles, io, models, schemas, search
-from certbd.guarantees import largest_norm
-from certbd.logs import job_log
+from certbd.artifacts import io, schemas
+from certbd.artifacts.logs import job_log
+from certbd.certify import search
+from certbd.certify.guarantees import largest_norm
+from certbd.learners import models
+from certbd.training import ensembles
 
 
 def main(smk: Any) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from certbd import discrete, io, plots, products
-from certbd.logs import job_log
+from certbd.artifacts import io, products
+from certbd.artifacts.logs import job_log
+from certbd.report import plots
+from certbd.theory import discrete
 
 
 def main(smk: Any) -> None:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from certbd import ensembles, features, io, models, schemas
-from certbd.draws import Draw, Gaussian, NoisyStatistic, draw_of
-from certbd.logs import job_log
-from certbd.noise import sigma_of
+from certbd.artifacts import io, schemas
+from certbd.artifacts.logs import job_log
+from certbd.learners import features, models
+from certbd.training import ensembles
+from certbd.training.draws import Draw, Gaussian, NoisyStatistic, draw_of
+from certbd.training.noise import sigma_of
 
 
 def main(smk: Any) -> None:

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from certbd import ensembles, io, models, rng, schemas
-from certbd.draws import Gaussian
-from certbd.logs import job_log
-from certbd.votes import vote
+from certbd import rng
+from certbd.artifacts import io, schemas
+from certbd.artifacts.logs import job_log
+from certbd.learners import models
+from certbd.testing.votes import vote
+from certbd.training import ensembles
+from certbd.training.draws import Gaussian
 
 
 def main(smk: Any) -> None:

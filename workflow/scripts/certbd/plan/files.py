@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from certbd import datasets
-from certbd.axes import Run
-from certbd.config import Config
-from certbd.io import DataError
+from certbd.artifacts.io import DataError
+from certbd.config.axes import Run
+from certbd.config.config import Config
+from certbd.data import datasets
 
 
 class PlanError(ValueError):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from certbd.axes import CURVES_OF, Certification, Run
+from certbd.config.axes import CURVES_OF, Certification, Run
 
 DATASET = "results/{dataset}"
 ATTACK = f"{DATASET}/{{attack}}"

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from certbd import coverage, seals
-from certbd.axes import SCORE_BOUNDS, Certification, Run
-from certbd.config import Config, read_config
-from certbd.fingerprint import fingerprint
+from certbd.artifacts import seals
+from certbd.artifacts.fingerprint import fingerprint
+from certbd.certify import coverage
+from certbd.config.axes import SCORE_BOUNDS, Certification, Run
+from certbd.config.config import Config, read_config
 from certbd.plan import files, refusals
 from certbd.plan.stages import STAGES
 

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from certbd import attacks, domains, guarantees
-from certbd.axes import ROWS, Certification, Run
-from certbd.config import Config
-from certbd.datasets import Outline
-from certbd.io import DataError
+from certbd.artifacts.io import DataError
+from certbd.attacks import attacks
+from certbd.certify import guarantees
+from certbd.config.axes import ROWS, Certification, Run
+from certbd.config.config import Config
+from certbd.data import domains
+from certbd.data.datasets import Outline
 from certbd.plan.files import PlanError
 
 

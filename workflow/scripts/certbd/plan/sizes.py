@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from certbd import memory
+from certbd.plan import memory
 from certbd.plan.plan import Plan
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from certbd.axes import Certification, Run
+from certbd.config.axes import Certification, Run
 
 AXES = (*Run._fields, *Certification._fields)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from certbd.axes import CURVES_OF, Certification, Run
+from certbd.config.axes import CURVES_OF, Certification, Run
 from certbd.plan import paths
 from certbd.plan.plan import Plan
 

@@ -1,0 +1,170 @@
+import ast
+import shutil
+from graphlib import TopologicalSorter
+
+import pytest
+
+from certbd.artifacts.fingerprint import check_loaded, dependencies, fingerprint
+from conftest import ROOT
+
+SCRIPTS = ROOT / "workflow" / "scripts"
+TRAINING = (
+    "train_models.py",
+    "collect_votes.py",
+    "optimise_sigma.py",
+    "train_undefended.py",
+    "search_noise.py",
+    "audit_certificates.py",
+)
+PLOTS = (
+    "plot_certified_accuracy.py",
+    "plot_sigma_distribution.py",
+    "plot_attack_success.py",
+    "plot_noise_search.py",
+    "tabulate_reach.py",
+    "build_report.py",  # the colours of methods
+    "plot_audit.py",
+)
+AFTER_VOTES = (
+    "certify_votes.py",
+    "certify_external.py",
+    "make_summary.py",
+    "make_audit.py",
+    *PLOTS,
+)
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    shutil.copytree(SCRIPTS, tmp_path / "scripts")
+    return tmp_path / "scripts"
+
+
+def changed(scripts, edit):
+    """Return the scripts whose fingerprint an edit changes."""
+    files = list(scripts.glob("*.py"))
+    before = {file.name: fingerprint(file) for file in files}
+    edit(scripts / "certbd")
+    return {file.name for file in files if fingerprint(file) != before[file.name]}
+
+
+def append(module, text):
+    return lambda package: (package / module).write_text((package / module).read_text() + text)
+
+
+def test_modules_in_folders_count_wherever_they_are_imported(scripts):
+    folder = scripts / "certbd" / "deep" / "deeper"
+    folder.mkdir(parents=True)
+    for place in (folder.parent, folder):
+        (place / "__init__.py").write_text('"""What lives here."""\n')
+    (folder / "own.py").write_text("from certbd.deep.deeper import other\n\nX = other.Y\n")
+    (folder / "other.py").write_text("Y = 1\n")
+    (scripts / "one.py").write_text("from certbd.deep.deeper.own import X\n")
+    (scripts / "two.py").write_text("def f():\n    import certbd.deep.deeper.own as own\n")
+    names = {file.name for file in changed_files(scripts, ("one.py", "two.py"))}
+    assert names == {"one.py", "two.py", "own.py", "other.py"}
+    assert changed(scripts, append("deep/deeper/other.py", "\nZ = 2\n")) == {"one.py", "two.py"}
+    (scripts / "three.py").write_text("from .certbd import rng\n")
+    with pytest.raises(ValueError, match="a relative import"):
+        fingerprint(scripts / "three.py")
+
+
+def changed_files(scripts, names):
+    return {file for name in names for file in dependencies(scripts / name)}
+
+
+def test_a_job_may_load_no_module_that_its_fingerprint_does_not_cover(scripts):
+    script = scripts / "make_poison.py"
+    covered = [
+        ".".join(file.relative_to(scripts).with_suffix("").parts)
+        for file in dependencies(script)[1:]
+    ]
+    check_loaded(script, [*covered, "certbd", "certbd.plan", "numpy", "certbd_other.bounds"])
+    with pytest.raises(RuntimeError, match=r"make_poison.py: module certbd.theory.bounds was"):
+        check_loaded(script, [*covered, "certbd.theory.bounds"])
+    with pytest.raises(RuntimeError, match=r"module certbd.plan.paths was loaded"):
+        check_loaded(script, [*covered, "certbd.plan.paths"])
+
+
+def test_init_files_hold_a_docstring_alone():
+    """They are left out of fingerprints, except the version."""
+    for file in (SCRIPTS / "certbd").rglob("__init__.py"):
+        body = ast.parse(file.read_text()).body[1:]
+        assert [ast.unparse(node).split(" = ")[0] for node in body] in ([], ["__version__"]), file
+
+
+def test_nothing_but_rules_and_tests_uses_the_plan():
+    for file in SCRIPTS.rglob("*.py"):
+        if file.parent.name != "plan":
+            assert "certbd.plan" not in file.read_text(), file
+
+
+def test_editing_plots_redraws_figures_and_nothing_else(scripts):
+    assert changed(scripts, append("report/plots.py", "\nX = 1\n")) == set(PLOTS)
+
+
+def test_editing_rng_reruns_what_draws(scripts):
+    assert changed(scripts, append("rng.py", "\nX = 1\n")) == {
+        *TRAINING,
+        "make_poison.py",
+        "certify_votes.py",  # query orders
+        "certify_external.py",
+    }
+
+
+def test_comments_docstrings_and_layout_change_nothing(scripts):
+    def edit(package):
+        file = package / "rng.py"
+        text = file.read_text().replace("def generator(", "\n\n# a comment\ndef generator(")
+        file.write_text(text.replace('"""Return one generator for each index."""', '"""Other."""'))
+
+    assert changed(scripts, edit) == set()
+
+
+def test_a_script_depends_on_itself(scripts):
+    before = fingerprint(scripts / "make_poison.py")
+    (scripts / "make_poison.py").write_text((scripts / "make_poison.py").read_text() + "\nX = 1\n")
+    assert fingerprint(scripts / "make_poison.py") != before
+
+
+@pytest.mark.parametrize("script", AFTER_VOTES)
+def test_stages_after_votes_never_import_torch(script):
+    for file in dependencies(SCRIPTS / script):
+        assert "import torch" not in file.read_text(), file
+        assert "from torch" not in file.read_text(), file
+
+
+FOLDERS = (
+    *["artifacts", "config", "theory", "data", "attacks", "learners", "training", "testing"],
+    *["certify", "audit", "report", "plan"],
+)
+"""From the ground up; `rng` is below them all."""
+PACKAGE = SCRIPTS / "certbd"
+
+
+def test_imports_only_point_down():
+    assert {file.name for file in PACKAGE.glob("*.py")} == {"__init__.py", "rng.py"}
+    folders = {file.parent.name for file in PACKAGE.glob("*/*.py")}
+    assert folders == set(FOLDERS)
+    for level, folder in enumerate(FOLDERS):
+        modules = {file.stem: _direct(file) for file in (PACKAGE / folder).glob("*.py")}
+        for name, imported in modules.items():
+            assert {other for other, _ in imported} <= {"rng", *FOLDERS[: level + 1]}, name
+        own = {name: {m for f, m in found if f == folder} for name, found in modules.items()}
+        TopologicalSorter(own).prepare()  # raises where modules of a folder import in a circle
+
+
+def test_no_folder_is_crowded():
+    for folder in FOLDERS:
+        assert len(list((PACKAGE / folder).glob("*.py"))) <= 12 + 1, folder
+
+
+def _direct(file):
+    """Return folder and module of what a module imports of the package."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "certbd":
+            for alias in node.names:
+                parts = [*node.module.split(".")[1:], alias.name]
+                names.add((parts[0], parts[1] if len(parts) > 1 else ""))
+    return names

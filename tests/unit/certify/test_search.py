@@ -1,0 +1,127 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from certbd import rng
+from certbd.artifacts import io
+from certbd.certify import coverage, search
+from certbd.certify.rows import BaggedRows, StatisticRows
+from certbd.report import plots
+from certbd.theory import certificates
+from certbd.training import ensembles
+
+CLASS_MEAN = {"kind": "nearest_class_mean"}
+MLP = {"kind": "mlp", "hidden": 8, "epochs": 2, "batch_size": 64, "learning_rate": 0.01}
+SUMS = {"kind": "class_sums", "constant": 0.3}
+COMMON = {"sigma_test": [0.2, 0.4], "n_models": 200, "n_inputs": 60, "alpha": 0.001, "seed": 0}
+SEARCH = COMMON | {"defense": "decoupled", "sigma_train": [0.5, 1.0]}
+SEARCHES = {
+    "decoupled": (SEARCH, CLASS_MEAN, search.Attack(0.3, 13), 2),
+    "bagging": (
+        COMMON | {"defense": "bagging", "n_drawn": [6, 12]}, CLASS_MEAN, search.Attack(0.1, 4), 2,
+    ),
+    "statistic": (
+        COMMON | {"defense": "statistic", "sigma_statistic": [0.02, 0.05]}, SUMS,
+        search.Attack(0.1, 4), 2,
+    ),
+}  # fmt: skip
+CPU = torch.device("cpu")
+
+
+def test_held_out_inputs_are_not_trained_on(poisoned):
+    kept, rows = search.hold_out(poisoned, 1000, rng.generator(0, rng.Purpose.HOLD_OUT))
+    counts = np.bincount(poisoned.labels)
+    assert np.array_equal(np.bincount(poisoned.labels[rows]), counts // 3)
+    held = {poisoned.inputs[row].tobytes() for row in rows}
+    assert not held & {image.tobytes() for image in kept.inputs}
+    assert len(kept.labels) + len(rows) == len(poisoned.labels)
+    _, fewer = search.hold_out(poisoned, 10, rng.generator(0, rng.Purpose.HOLD_OUT))
+    assert len(fewer) == 10
+    assert set(fewer) <= set(rows)
+
+
+@pytest.mark.parametrize("defense", SEARCHES)
+def test_a_pair_certifies_what_its_radii_cover(defense, poisoned):
+    entry, learner, attack, harder = SEARCHES[defense]
+    grid = search.search_pairs(poisoned, attack, learner, 2, entry, CPU)
+    assert len(grid) == 4
+    assert grid["best"].sum() == 1
+    assert grid.loc[grid["best"], "worst_class"].item() == grid["worst_class"].max()
+    assert (
+        (grid["worst_class"] <= grid["certified"]) & (grid["certified"] <= grid["accuracy"])
+    ).all()
+    assert grid["certified"].max() > 0.5
+    attack = attack._replace(norm=harder * attack.norm)
+    less = search.search_pairs(poisoned, attack, learner, 2, entry, CPU)
+    assert (less["certified"] <= grid["certified"]).all()
+    assert less["certified"].sum() < grid["certified"].sum()
+    assert np.array_equal(less["accuracy"], grid["accuracy"])
+
+
+def test_pilots_are_apart_from_the_models_that_vote(poisoned, monkeypatch):
+    seen = []
+    train = ensembles.train
+
+    def spy(*given):
+        seen.append(given[6])
+        return train(*given)
+
+    monkeypatch.setattr(ensembles, "train", spy)
+    search.search_pairs(poisoned, search.Attack(0.3, 13), CLASS_MEAN, 2, SEARCH, CPU)
+    assert set(seen) == {rng.PILOTS}
+
+
+@pytest.mark.parametrize(("defense", "values"), [("bagging", [12]), ("statistic", [0.05])])
+def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poisoned, monkeypatch):
+    """Fitted on two thirds of the rows; the certificate counts them all."""
+    seen = []
+    of = search.guarantee_of
+    monkeypatch.setattr(search, "guarantee_of", lambda *a: seen.append(of(*a)) or seen[-1])
+    entry, learner, attack, _ = SEARCHES[defense]
+    parameter = {"bagging": "n_drawn", "statistic": "sigma_statistic"}[defense]
+    search.search_pairs(poisoned, attack, learner, 2, entry | {parameter: values}, CPU)
+    n = len(poisoned.labels)
+    expected = {
+        "bagging": BaggedRows(n, 12, 4, 0.1),
+        "statistic": StatisticRows(n, 0.05, 0.5**0.5, 4, 0.1),
+    }
+    assert seen == [expected[defense]]
+
+
+@pytest.mark.parametrize(("learner", "by_means"), [(CLASS_MEAN, True), (MLP, False)])
+def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, learner, by_means):
+    sigma, labels = np.full(len(poisoned.labels), 0.7), poisoned.labels
+    kind = coverage.outline(learner)
+    guarantee = coverage.guarantee_of("decoupled", None, kind, labels, 2, sigma, (13, 0.3))
+    assert (guarantee.n_poisoned, guarantee.attack_norm) == (13, 0.3)
+    assert np.array_equal(guarantee.sigma, sigma)
+    if not by_means:
+        assert guarantee.class_variance is None
+    else:
+        expected = certificates.class_variance(labels, sigma)
+        assert np.array_equal(guarantee.class_variance, expected)
+
+
+def test_more_rows_than_are_left_to_train_on_are_refused(poisoned):
+    entry = SEARCHES["bagging"][0] | {"n_drawn": [6, 200]}
+    with pytest.raises(io.DataError, match=r"n_drawn 200; allowed: at most the 178 training"):
+        search.search_pairs(poisoned, search.Attack(0.3, 4), CLASS_MEAN, 2, entry, CPU)
+
+
+@pytest.mark.parametrize("parameter", ["sigma_train", "n_drawn", "sigma_statistic"])
+def test_the_best_pair_has_the_best_worst_class(parameter, tmp_path):
+    grid = pd.DataFrame(
+        [
+            (1, 0.2, 0.9, 0.8, 0.5),
+            (1, 0.4, 0.9, 0.7, 0.6),
+            (2, 0.2, 1, 0.75, 0.6),
+            (2, 0.4, 1, 1, 0),
+        ],
+        columns=["value", "sigma_test", "accuracy", "certified", "worst_class"],
+    ).assign(parameter=parameter)
+    found = search.best(grid)
+    assert (found["value"], found["sigma_test"]) == (2, 0.2)
+    assert f"{parameter} 2, sigma_test 0.2" in search.describe(found)
+    plots.noise_search(grid.assign(best=grid.index == found.name), "title", tmp_path / "grid.svg")
+    assert (tmp_path / "grid.svg").read_text().startswith("<?xml")

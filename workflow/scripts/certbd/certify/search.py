@@ -1,0 +1,153 @@
+"""A defence's training side and test noise, searched on a validation part of the training set.
+
+It suggests; the configuration decides. The theorems need parameters that do not depend on the data
+under attack (``docs/theory.md``, section 2): search on data that you trust, or before the attack.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from certbd import rng
+from certbd.artifacts.io import DataError, PoisonedSet
+from certbd.certify.claims import claim
+from certbd.certify.coverage import guarantee_of, outline
+from certbd.certify.guarantees import Guarantee
+from certbd.certify.tally import Tally
+from certbd.config.axes import ROWS, Certification
+from certbd.config.contradictions import NOISE_KEYS
+from certbd.learners import features, models
+from certbd.testing.votes import vote
+from certbd.training import ensembles
+from certbd.training.draws import draw_of
+
+VALIDATION_SHARE = 3
+"""One in three training inputs of each class is held out."""
+
+
+class Attack(NamedTuple):
+    """What must be covered: a trigger of this norm on this many of the training inputs."""
+
+    norm: float
+    n_poisoned: int
+
+
+def hold_out(
+    training: PoisonedSet, most: int, generator: np.random.Generator
+) -> tuple[PoisonedSet, NDArray[np.intp]]:
+    """Split a training set into a part to fit on, and rows of at most `most` to validate on."""
+    held: list[NDArray[np.intp]] = []
+    for label in np.unique(training.labels):
+        rows = generator.permutation(np.flatnonzero(training.labels == label))
+        held.append(rows[: len(rows) // VALIDATION_SHARE])
+    validation = np.concatenate(held)
+    fit = np.setdiff1d(np.arange(len(training.labels)), validation)
+    kept = PoisonedSet(training.inputs[fit], training.labels[fit], np.arange(0))
+    return kept, np.sort(generator.permutation(validation)[:most])
+
+
+def search_pairs(
+    training: PoisonedSet,
+    attack: Attack,
+    learner: Mapping[str, Any],
+    n_classes: int,
+    search: Mapping[str, Any],
+    device: torch.device,
+) -> pd.DataFrame:
+    """Certify held-out training inputs at every pair of a training parameter and test noise.
+
+    Pilot models train on two thirds of the training set. The radius is that of the whole set: its
+    rows, its class sizes and the attack's own number of poisoned inputs.
+
+    Parameters
+    ----------
+    search : mapping
+        An entry of the configuration's ``searches``.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `schemas.SEARCH`.
+
+    Raises
+    ------
+    DataError
+        If more rows are to be drawn than are left to train on.
+    """
+    seed, indices, defense = search["seed"], range(search["n_models"]), search["defense"]
+    fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
+    labels, parameter = training.labels[rows], NOISE_KEYS[defense][0]
+    entry = learner.get("features")
+    inputs, encode = features.before_noise(entry, training.inputs[rows], True, device)
+    fit = fit._replace(inputs=features.apply(entry, fit.inputs, device))
+    _check_draw(search, len(fit.labels))
+    module = models.build(learner, fit.inputs.shape[1:], n_classes)
+    points = []
+    for value in search[parameter]:
+        noise = {"train" if parameter == "sigma_train" else parameter: value}
+        draw = draw_of(noise, n_classes)
+        pilots = ensembles.train(fit, draw, learner, n_classes, seed, indices, rng.PILOTS, device)
+        sigma_train = None if defense in ROWS else np.full(len(training.labels), value)
+        guarantee = guarantee_of(
+            defense, noise, outline(learner), training.labels, n_classes, sigma_train, attack[::-1]
+        )
+        for sigma_test in search["sigma_test"]:
+            generators = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)
+            votes, _ = vote(module, pilots, inputs, sigma_test, generators, encode=encode)
+            point = _certified(votes, labels, n_classes, sigma_test, guarantee, search["alpha"])
+            pair = {"parameter": parameter, "value": value, "sigma_test": sigma_test}
+            points.append(pair | point)
+    grid = pd.DataFrame(points)
+    return grid.assign(best=grid.index == best(grid).name)
+
+
+def _check_draw(search: Mapping[str, Any], n_rows: int) -> None:
+    if (most := max(search.get("n_drawn", [0]))) > n_rows:
+        raise DataError(
+            f"searches: n_drawn {most}; allowed: at most the {n_rows} training inputs that are "
+            "not held out"
+        )
+
+
+def _certified(
+    votes: NDArray[np.int16],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    sigma_test: float,
+    guarantee: Guarantee,
+    alpha: float,
+) -> dict[str, float]:
+    """Return shares of inputs predicted right, and certified right at the attack."""
+    counts = np.stack([(votes == label).sum(0) for label in range(n_classes)], axis=1)
+    certification = Certification(len(votes), "majority", alpha, "per_input")
+    claims = claim(Tally(counts, None), certification, len(labels))
+    columns = guarantee.columns(claims, np.full(len(labels), sigma_test))
+    right = (claims.predicted == labels) & (claims.margin > 0)
+    certified = right & np.asarray(columns["covers_attack"], dtype=bool)
+    worst = min(certified[labels == label].mean() for label in np.unique(labels))
+    return {"accuracy": right.mean(), "certified": certified.mean(), "worst_class": worst}
+
+
+def best(points: pd.DataFrame) -> pd.Series:
+    """Return the pair whose worst class is certified most, ties by the mean, then the first."""
+    order = points.sort_values(["worst_class", "certified"], ascending=False, kind="stable")
+    return order.iloc[0]
+
+
+def describe(point: pd.Series) -> str:
+    """Say in a line what a pair gives."""
+    return (
+        f"best pair: {point['parameter']} {point['value']:g}, sigma_test "
+        f"{point['sigma_test']:g}: certified at the attack {_percent(point['certified'])}, "
+        f"worst class {_percent(point['worst_class'])}, accuracy {_percent(point['accuracy'])}"
+    )
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, rounded down."""
+    return f"{math.floor(1000 * share + 1e-9) / 10:.1f} %"

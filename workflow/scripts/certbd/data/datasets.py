@@ -1,0 +1,245 @@
+"""Datasets as arrays in [0, 1], the same at every call. ``docs/datasets.md`` describes each kind.
+
+Nothing is fitted on the data: the certificates do not cover what is learned before the noise
+(``docs/theory.md``, section 1). torchvision and scikit-learn are imported only where a dataset is
+fetched or read, so that an outline costs little.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from http.client import HTTPException
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from certbd.artifacts import seals
+from certbd.artifacts.io import DataError, DataSplits
+from certbd.data import published, selection, sources
+from certbd.data.selection import SIDES, Rows
+from certbd.data.sources import Part, Settings, Source
+
+CIFAR10_PER_CLASS = (5000, 1000)
+MOST_SHOWN = 12
+"""Classes that a line lists."""
+
+
+class Outline(NamedTuple):
+    """What is known of a dataset before it is read."""
+
+    classes: list[str]
+    """Names of the classes in label order."""
+    training_counts: list[int]
+    """Number of training inputs of each label."""
+    test_counts: list[int]
+    """Number of test inputs of each label."""
+    files: list[Path]
+    """Every file that it is read from."""
+    has_images: bool
+    """Whether an input is (channels, height, width) rather than a row of features."""
+    left_out: list[str]
+    """Labels in the files that are not among the classes: their rows are not used."""
+
+
+def outline(settings: Settings, path: Path) -> Outline:
+    """Say what a dataset holds from its labels alone.
+
+    Parameters
+    ----------
+    settings : mapping
+        An entry of the configuration's ``datasets``.
+    path : Path
+        Its file or folder.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, or its labels or names cannot be used.
+    """
+    try:
+        return _outline(settings, path)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+
+
+def _outline(settings: Settings, path: Path) -> Outline:
+    if settings["kind"] == "cifar10" and "subset" not in settings:  # its labels are in pickles
+        classes = sources.class_names(settings["classes"])
+        training, test = ([size] * len(classes) for size in CIFAR10_PER_CLASS)
+        left_out = sorted(set(published.CIFAR10_CLASSES) - set(classes))
+        files = sources.cifar10_files(settings, path)
+        return Outline(classes, training, test, files, True, left_out)
+    source = _open(settings, path)
+    training, test = (
+        [int((part.labels[rows] == name).sum()) for name in source.classes]
+        for part, rows in _sides(source, settings)
+    )
+    found = {label for part in source.parts for label in np.unique(part.labels).tolist()}
+    left_out = sorted((found | set(source.left_out)) - set(source.classes))
+    return Outline(source.classes, training, test, source.files, source.has_images, left_out)
+
+
+def load(settings: Settings, path: Path = Path()) -> DataSplits:
+    """Read a dataset.
+
+    Parameters
+    ----------
+    settings : mapping
+        An entry of the configuration's ``datasets``, with the `checksum` of its files, if it was
+        taken before, under ``content``.
+    path : Path
+        Its file or folder.
+
+    Returns
+    -------
+    DataSplits
+        Inputs float32 in [0, 1], shape (n, channels, height, width) or (n, features); a label is
+        a position in the outline's classes.
+
+    Raises
+    ------
+    DataError
+        If a file or a value in it cannot be used; the message names both.
+    """
+    source = _open(settings, path)
+    if "content" in settings and checksum(source.files, path) != settings["content"]:
+        raise DataError(f"{path}: has changed since this run was planned; run again")
+    (training, training_rows), (test, test_rows) = _sides(source, settings)
+    inputs, test_inputs = training.read(training_rows), test.read(test_rows)
+    if test_inputs.shape[1:] != inputs.shape[1:]:
+        raise DataError(
+            f"{test.place}: test inputs of shape {test_inputs.shape[1:]}; allowed: that of "
+            f"training inputs, {inputs.shape[1:]}"
+        )
+    if (threshold := settings.get("binarise")) is not None:
+        inputs, test_inputs = (
+            (values >= threshold).astype(np.float32) for values in (inputs, test_inputs)
+        )
+    label_of = {name: label for label, name in enumerate(source.classes)}
+    labels, test_labels = (
+        np.array([label_of[name] for name in part.labels[rows]], np.int64)
+        for part, rows in ((training, training_rows), (test, test_rows))
+    )
+    return DataSplits(inputs, labels, test_inputs, test_labels, np.array(source.classes))
+
+
+def describe(data: DataSplits) -> str:
+    """Say in a line what was read: classes with their labels and inputs, and the inputs' form."""
+    sides = [np.bincount(x, minlength=len(data.class_names)) for x in (data[1], data[3])]
+    classes = [
+        f"{name!r} (label {label}: {training} training and {test} test inputs)"
+        for label, (name, training, test) in enumerate(
+            zip(data.class_names.tolist(), *sides, strict=True)
+        )
+    ]
+    if len(classes) > MOST_SHOWN:
+        classes[MOST_SHOWN - 1 :] = [f"... and {len(classes) - MOST_SHOWN + 1} more"]
+    shape = data.train_inputs.shape[1:]
+    form = f"{shape[0]} features"
+    if len(shape) == len(("channels", "height", "width")):
+        mode = {1: "grey", 3: "RGB"}.get(shape[0], f"{shape[0]} channels")
+        form = f"images of {shape[1]} x {shape[2]} pixels, {mode}"
+    untested = [name for name, n in zip(data.class_names.tolist(), sides[1], strict=True) if not n]
+    said = f"; no test input of class {', '.join(map(repr, untested))}" if untested else ""
+    return (
+        f"{len(data.train_labels)} training and {len(data.test_labels)} test inputs, {form}; "
+        f"{len(data.class_names)} classes: {', '.join(classes)}{said}"
+    )
+
+
+def checksum(files: Sequence[Path], path: Path) -> str:
+    """Hash the content of files and their names inside `path`, so that `path` may change.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            found = seals.file_sum(file)
+        except OSError as error:
+            raise DataError(f"{file}: {error.strerror}") from error
+        digest.update(f"{file.relative_to(path).as_posix()}\n{found}\n".encode())
+    return digest.hexdigest()
+
+
+def fetch(settings: Settings, path: Path) -> None:
+    """Let torchvision download a published dataset, if the key download says so and it is absent.
+
+    Raises
+    ------
+    DataError
+        If it cannot be downloaded; nothing is left behind.
+    """
+    kind = settings["kind"]
+    if not settings.get("download"):
+        return
+    try:
+        if (path / published.FOLDERS[kind]).exists():
+            return
+        import torchvision.datasets
+
+        fetchers = {
+            "mnist": torchvision.datasets.MNIST,
+            "cifar10": torchvision.datasets.CIFAR10,
+            "imagenette": torchvision.datasets.Imagenette,
+        }
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path) as folder:
+            fetchers[kind](folder, download=True)
+            Path(folder, published.FOLDERS[kind]).replace(path / published.FOLDERS[kind])
+    except (OSError, RuntimeError, HTTPException) as error:
+        raise DataError(f"{path}: torchvision cannot download {kind}: {error}") from error
+
+
+def _open(settings: Settings, path: Path) -> Source:
+    try:
+        source = sources.KINDS[settings["kind"]](settings, path)
+    except OSError as error:
+        raise DataError(f"{path}: {error}") from error
+    if len(source.classes) < 2 or len(set(source.classes)) < len(source.classes):
+        raise DataError(f"{path}: classes {source.classes}; allowed: at least 2, each once")
+    return source
+
+
+def _sides(source: Source, settings: Settings) -> list[tuple[Part, Rows]]:
+    """Return the part and the rows of training inputs, then of test inputs.
+
+    Where chance splits one part, a class may be without test inputs; `Outline` says so.
+    """
+    first, last = source.parts[0], source.parts[-1]
+    rows = [np.arange(len(part.labels)) for part in source.parts]
+    if first is last:
+        rows = list(selection.split_rows(_names(first)))
+    sides = []
+    for side, part, of_side in zip(SIDES, (first, last), rows, strict=True):
+        kept = of_side[np.isin(part.labels[of_side], source.classes)]
+        kept = selection.subset_rows(side, settings.get("subset", {}), _names(part), kept)
+        missing = [name for name in source.classes if name not in set(part.labels[kept].tolist())]
+        by_chance = side == "test" and first is last and side not in settings.get("subset", {})
+        if missing and not (by_chance and len(kept)):
+            raise DataError(_no_input_left(source, part, side, missing[0], settings))
+        sides.append((part, kept))
+    return sides
+
+
+def _names(part: Part) -> Sequence[str]:
+    return list(map(str, range(len(part.labels)))) if part.names is None else part.names
+
+
+def _no_input_left(source: Source, part: Part, side: str, name: str, settings: Settings) -> str:
+    """Say why a class has no input on a side, and the way out."""
+    count, sides = int((part.labels == name).sum()), {"train": "training", "test": "test"}
+    if side in settings.get("subset", {}):
+        way_out = f"a larger subset.{side}, or another subset.seed"
+    elif len(source.parts) == 1 and count:
+        way_out = "more inputs of that class, or training and test inputs of their own"
+    else:
+        way_out = "at least one"
+    return (
+        f"{part.place}: class {name!r} has {count} inputs, none of them among the {sides[side]} "
+        f"inputs; needed: {way_out}"
+    )

@@ -1,0 +1,267 @@
+"""How much memory a job needs at most, in MB, from what is known before anything is read.
+
+Each estimate is a base (the libraries) and a number of copies of what the job holds; the copies are
+counted from the code and the sums compared with measured peaks (``docs/cluster.md``). Reading an
+artifact takes it twice: its seal is checked on the mapped file.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from certbd.artifacts.io import DataError
+from certbd.data import tables
+from certbd.data.published import IMAGENETTE_SIZE
+
+MB = 10**6
+LIBRARIES, TORCH, CUDA = 400, 700, 3000
+"""Of the libraries without torch, with it, and of a GPU's driver on the host."""
+PUBLISHED = {
+    "digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32),
+    "imagenette": (3, IMAGENETTE_SIZE, IMAGENETTE_SIZE),
+}  # fmt: skip
+LINEAR = {"nearest_class_mean": 3, "ridge": 20, "class_sums": 3}
+"""Learners with a model as large as its inputs, and `Learner.searched`."""
+SURROGATE = 20
+"""`Learner.searched` where ridge regression stands for a network."""
+KEPT = {"cnn": 45, "preact_resnet": 940, "resnet18": 180}
+"""Numbers that a network keeps for its backward pass, for each pixel."""
+PARAMETERS = {"preact_resnet": 2 * MB, "resnet18": 45 * MB}
+"""Bytes of one network."""
+ENCODED, ENCODER = 512, 1500 * MB
+"""Features of an encoder, and bytes of the noisy inputs of one model on the way through it."""
+MAPPED = 2000
+"""`features.ROWS`."""
+CACHE, EVALUATED, VOTING = 17, 135, 269
+"""MB of `networks.CACHE_BYTES`, `descent.EVALUATION_BYTES` and `worlds.ENSEMBLE_BYTES`."""
+PILOTS = 64
+Entry = Mapping[str, Any]
+
+
+class Size(NamedTuple):
+    """How large a dataset is: inputs to train on and to test, their shape, its classes."""
+
+    training: int
+    test: int
+    shape: tuple[int, ...]
+    n_classes: int
+
+    def mb(self, n_inputs: int) -> float:
+        """Return the size of so many inputs."""
+        return 4 * n_inputs * math.prod(self.shape) / MB
+
+    @property
+    def stored(self) -> float:
+        """The size of training and test inputs."""
+        return self.mb(self.training + self.test)
+
+
+def shape_of(entry: Entry, files: Sequence[Path]) -> tuple[int, ...]:
+    """Return the shape of an input, from the entry or from the head of a file.
+
+    Of files whose head cannot be read it is empty: the job that reads them says what is wrong.
+
+    Raises
+    ------
+    ValueError
+        If nobody has said how large an input of this kind is.
+    """
+    kind = entry["kind"]
+    if kind in PUBLISHED:
+        return PUBLISHED[kind]
+    if kind not in HEADS:
+        known = ", ".join([*PUBLISHED, *HEADS])
+        raise ValueError(
+            f"memory: nobody has said how large an input of kind {kind} is, only {known}; add it "
+            "to memory.PUBLISHED (docs/extending.md)"
+        )
+    try:
+        return HEADS[kind](entry, files[0])
+    except (DataError, OSError, ValueError):
+        return ()
+
+
+def _image_shape(entry: Entry, file: Path) -> tuple[int, ...]:
+    import PIL.Image
+
+    with PIL.Image.open(file) as image:
+        sides = [entry["size"]] * 2 if "size" in entry else [image.height, image.width]
+        return (len(image.getbands()), *sides)
+
+
+def _row_shape(entry: Entry, file: Path) -> tuple[int, ...]:
+    named = entry["label_column"], entry["header"], entry.get("id_column")
+    return (len(tables.feature_columns(file, *named)),)
+
+
+def _array_shape(_: Entry, file: Path) -> tuple[int, ...]:
+    shapes = tables.array_shapes(file)
+    return shapes["train_inputs" if "train_inputs" in shapes else "inputs"][1:]
+
+
+HEADS = {"image_folder": _image_shape, "table": _row_shape, "npz": _array_shape}
+"""The kinds whose files say how large an input is."""
+
+
+class Learner(NamedTuple):
+    """What of a learner takes memory."""
+
+    features: int
+    """Numbers that a model sees of an input."""
+    model: float
+    """Bytes of a model."""
+    batch: float
+    """Bytes kept of a batch while a model trains."""
+    kept: float
+    """Bytes kept of an input while it is searched."""
+    searched: int
+    """Copies of the training set in the search for its worst neighbours."""
+    mapping: float
+    """Bytes of the inputs that are mapped to features together, inside the map."""
+
+
+def learner_of(entry: Entry, size: Size) -> Learner:
+    """Return what of a learner takes memory on inputs of a dataset.
+
+    Raises
+    ------
+    ValueError
+        If nobody has said how large a network of its kind is.
+    """
+    features, inner = _features(entry.get("features"), size.shape)
+    kind, seen = entry["kind"], 4 * features
+    linear = 4 * size.n_classes * (features + 1)
+    batch = min(entry.get("batch_size", 0), size.training)
+    if kind in KEPT:
+        kept = 4.0 * math.prod(size.shape[1:]) * KEPT[kind]
+        model = PARAMETERS.get(kind, 0) or _cnn(size.shape)
+        return Learner(features, model, batch * kept, kept, SURROGATE, inner)
+    if kind == "mlp":
+        hidden = entry["hidden"]
+        model = 4 * (hidden * (features + 1) + size.n_classes * (hidden + 1))
+        kept = seen + 8 * hidden
+        return Learner(features, model, batch * kept, kept, SURROGATE, inner)
+    if kind not in LINEAR:
+        known = ", ".join([*LINEAR, "mlp", *KEPT])
+        raise ValueError(
+            f"memory: nobody has said how large a learner {kind} is, only {known}; add it to "
+            "memory.LINEAR (docs/extending.md)"
+        )
+    batch = 3 * seen * features if kind == "ridge" else 0
+    return Learner(features, linear, batch, seen, LINEAR[kind], inner)
+
+
+def _cnn(shape: tuple[int, ...]) -> float:
+    sides = [max(((side - 4) // 2 - 4) // 2, 1) for side in shape[1:]]
+    return 4 * (512 * 32 * math.prod(sides) + 60_000)
+
+
+def _features(entry: Entry | None, shape: tuple[int, ...]) -> tuple[int, float]:
+    """Return how many numbers a model sees of an input, and the bytes inside the map to them."""
+    if entry is None or len(shape) != 3:
+        return math.prod(shape), 0
+    kind, pixels, inner = entry["kind"], math.prod(shape[1:]), 0.0
+    if kind == "pixels":
+        count = math.prod(shape)
+    elif kind == "dct":
+        count = shape[0] * entry["size"] ** 2
+    elif kind == "random_conv":
+        count = entry["filters"] * math.prod(side // entry["pool"] for side in shape[1:])
+        inner = 4.0 * MAPPED * entry["filters"] * pixels
+    elif kind == "encoder":
+        count, inner = ENCODED, ENCODER
+    else:
+        raise ValueError(f"memory: nobody has said how many features of kind {kind} there are")
+    return int(count) + ("sphere" in entry), inner
+
+
+def of_data(size: Size, files: Sequence[Path]) -> int:
+    """Memory of the job that reads raw files.
+
+    Those of one input each are read one by one; a larger one is whole in memory, as text or as
+    numbers of 8 bytes first, whatever is chosen of it.
+    """
+    if len(files) >= size.training:
+        return _sum(LIBRARIES, 2 * size.stored)
+    whole = sum(file.stat().st_size for file in files) / MB
+    return _sum(LIBRARIES, 5 * size.stored, 6 * whole)
+
+
+def of_poison(size: Size) -> int:
+    """Memory of the job that poisons."""
+    return _sum(LIBRARIES, 2 * size.stored, 2 * size.mb(size.training), 2 * size.mb(size.test))
+
+
+def of_training(size: Size, learner: Learner, n_models: int, device: str) -> int:
+    """Memory of a job that trains some models: a noisy copy of the training set and its batch."""
+    seen = 4 * size.training * learner.features / MB
+    copies = 3 * max(seen, CACHE)
+    own = (3 * n_models * learner.model + 2 * learner.batch + 2 * learner.mapping) / MB
+    return _sum(TORCH, _driver(device), 2 * size.mb(size.training), copies, own)
+
+
+def of_undefended(size: Size, learner: Learner, device: str) -> int:
+    """Memory of the job that trains one network, and lets it answer."""
+    return of_training(size, learner, 1, device) + _sum(2 * size.stored, 2 * size.mb(size.test))
+
+
+def of_sigma(size: Size, learner: Learner, search: Mapping[str, Any], device: str) -> int:
+    """Memory of the job that optimises noise: what all pilots keep of an input and its draws."""
+    kept = max(EVALUATED, search["pilots"] * search["draws"] * learner.kept / MB)
+    training = of_training(size, learner, search["pilots"], device)
+    return training + _sum(2 * size.stored, 2 * size.mb(size.test), 2 * kept)
+
+
+def of_voting(size: Size, learner: Learner, n_models: int, scored: bool, device: str) -> int:
+    """Memory of a job in which some models vote; a score is kept as a list a vote."""
+    votes = 2 * size.test * n_models * (60 + (200 + 12 * size.n_classes) * scored) / MB
+    seen = 3 * 4 * 2 * size.test * learner.features / MB
+    models = (3 * n_models * learner.model + 2 * learner.mapping) / MB
+    stored = 2 * size.stored + 2 * size.mb(size.test)
+    return _sum(TORCH, _driver(device), stored, seen, models, votes, VOTING)
+
+
+def of_certificates(size: Size, n_models: int, scored: bool) -> int:
+    """Memory of the job that certifies: one file of votes, of so many models, at a time."""
+    votes = 2 * size.test * n_models * (60 + (200 + 24 * size.n_classes) * scored) / MB
+    arrays = 2 * size.stored + 2 * size.mb(size.training) + 2 * size.mb(size.test)
+    return _sum(LIBRARIES, arrays, votes)
+
+
+def of_search(size: Size, learner: Learner, search: Mapping[str, Any], device: str) -> int:
+    """Memory of the job that tries pairs of noise: all models, and their votes."""
+    n_inputs = min(search["n_inputs"], size.training)
+    models = search["n_models"] * (3 * learner.model + n_inputs * (4 + size.n_classes)) / MB
+    return of_training(size, learner, 0, device) + _sum(2 * size.stored, models, VOTING)
+
+
+def of_audit(size: Size, learner: Learner, device: str) -> int:
+    """Memory of the job that tries certificates: worlds, pilots, and what these keep."""
+    worlds = 4 * size.mb(size.training) + 2 * size.stored + 6 * size.mb(size.test)
+    searched = learner.searched * 4 * size.training * learner.features / MB
+    gram = 6 * 4 * learner.features**2 / MB if learner.searched == SURROGATE else 0
+    pilots = PILOTS * 2 * learner.model / MB
+    kept = 4 * max(EVALUATED, learner.kept / MB) + 2 * (learner.batch + learner.mapping) / MB
+    return _sum(TORCH, _driver(device), worlds, searched, gram, pilots, kept, VOTING)
+
+
+def of_page(sizes: Sequence[Size], n_attacks: int, n_rows: int) -> int:
+    """Memory of the job that builds the page; datasets are read one after the other."""
+    largest = max(
+        (2 * size.stored + n_attacks * 2 * size.mb(size.test) for size in sizes), default=0
+    )
+    return _sum(LIBRARIES, 200, largest, 10 * n_rows)
+
+
+def of_external(n_bytes: int) -> int:
+    """Memory of the job that certifies votes from a file of so many bytes, which unfolds."""
+    return _sum(LIBRARIES, 500, 100 * n_bytes / MB)
+
+
+def _driver(device: str) -> int:
+    return 0 if device == "cpu" else CUDA
+
+
+def _sum(*parts: float) -> int:
+    return 100 * math.ceil(sum(parts) / 100)

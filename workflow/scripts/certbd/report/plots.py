@@ -1,0 +1,319 @@
+"""Figures from tables, as SVG and PDF. A method has one colour, a noise a line style."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from certbd.artifacts.io import atomic
+from certbd.artifacts.schemas import BENIGN, TRAIN, TRIGGERED
+
+COLOURS = {  # Okabe and Ito, readable without colour vision
+    "undefended": "#4d4d4d",
+    "rab": "#0072b2",
+    "cert_ssb": "#d55e00",
+    "decoupled": "#009e73",
+    "discrete": "#882255",
+    "bagging": "#cc79a7",
+    "statistic": "#e69f00",
+}
+SPLIT_COLOURS = {TRAIN: "#4d4d4d", BENIGN: "#56b4e9", TRIGGERED: "#cc79a7"}
+BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
+    "hoeffding": "#cc79a7",
+    "kl": "#e69f00",
+    "clopper_pearson": "#56b4e9",
+    "majority": "#009e73",
+    "runner_up": "#0072b2",
+}
+PARAMETERS = {  # of a search
+    "sigma_train": "training noise σ_train",
+    "n_drawn": "rows drawn for a model, m",
+    "sigma_statistic": "noise on the statistic, s",
+}
+METHOD = ["defense", "noise", "learner", "bound"]
+POINTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
+Dashes = tuple[float, ...]
+DASHES: tuple[Dashes, ...] = (
+    (),
+    (4, 2),
+    (1, 1.5),
+    (5, 1.5, 1, 1.5),
+    (7, 2),
+    (1, 4),
+    (5, 1.5, 1, 1.5, 1, 1.5),
+    (7, 1.5, 2.5, 1.5),
+)
+"""Line styles: on and off, in widths of the line; nothing for a solid one."""
+SPLIT_TITLES = {
+    TRIGGERED: "triggered test inputs\n(target class left out)",
+    BENIGN: "benign test inputs\n(all classes)",
+}
+COUNTED = ("l0",)
+"""Certificates drawn at each whole number."""
+RADIUS_LABELS = {
+    "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
+    "joint": "norm of any perturbation of training set and test input together (ℓ2)",
+    "l0": "changed coordinates: training features, labels and test features together",
+    "rows": "training rows replaced, inputs and labels (test input untouched)",
+    "paper": "published radius (ℓ2); for cert_ssb after storage-update",
+}
+STYLE = {
+    "legend.handlelength": 3.6,  # the longest of `DASHES` one and a half times
+    "svg.hashsalt": "certbd",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e5e5",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+def certified_accuracy(
+    curves: pd.DataFrame,
+    summary: pd.DataFrame,
+    certificate: str,
+    path: str | Path,
+    references: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Draw certified accuracy against radius: a column an attack, a row a split.
+
+    Parameters
+    ----------
+    curves, summary : DataFrame
+        Rows of one dataset.
+    certificate : {"trigger", "joint", "paper", "l0", "rows"}
+    references : sequence of mapping
+        Published points for this dataset and certificate (configuration, ``references``).
+    """
+    curves = curves[curves["certificate"] == certificate]
+    splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
+    attacks = summary[summary["attack"].isin(curves["attack"])].drop_duplicates("attack")
+    methods = methods_of(curves)
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(len(splits), len(attacks))
+        for row, split in zip(axes, splits, strict=True):
+            points = [reference for reference in references if reference["split"] == split]
+            for panel, attack in zip(row, attacks.itertuples(), strict=True):
+                part = curves[(curves["split"] == split) & (curves["attack"] == attack.attack)]
+                _draw_curves(panel, part, methods, points)
+                if certificate == "trigger" and attack.attack_norm > 0:
+                    _mark_norm(panel, attack.attack_norm)
+                panel.set(ylim=(0, 1.02), xlim=(0, curves["radius"].max()))
+                if certificate in COUNTED:
+                    panel.xaxis.get_major_locator().set_params(integer=True)
+            row[0].set_ylabel(f"certified accuracy (share)\n{SPLIT_TITLES[split]}")
+        for panel, attack in zip(axes[0], attacks.itertuples(), strict=True):
+            unknown = np.isnan(attack.n_poisoned)
+            title = f"{attack.attack}, {attack.n_poisoned:.0f} poisoned"
+            panel.set_title("attack not given" if unknown else title, pad=16)
+        figure.supxlabel(RADIUS_LABELS[certificate], fontsize=9)
+        frozen = " (σ* frozen)" if certificate != "paper" else ""
+        entries = [
+            (
+                label + frozen * (method[0] == "cert_ssb"),
+                {"color": colour, "linestyle": (0, dashes)},
+            )
+            for method, (label, colour, dashes) in methods.items()
+        ]
+        _legend(figure, entries + [(reference["label"], POINTS) for reference in references])
+        save(figure, path)
+
+
+def _draw_curves(
+    panel: Axes,
+    curves: pd.DataFrame,
+    methods: Mapping[tuple[str, ...], tuple[str, str, Dashes]],
+    references: Sequence[Mapping[str, Any]],
+) -> None:
+    for method, line in curves.groupby(METHOD, sort=False):
+        _mean_curve(panel, line, *methods[method][1:])
+    for reference in references:
+        panel.plot(reference["radii"], reference["certified_accuracy"], clip_on=False, **POINTS)
+
+
+def methods_of(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, Dashes]]:
+    """Return label, colour and dashes of each method in a table with the columns `METHOD`."""
+    methods = curves[METHOD].drop_duplicates().reset_index(drop=True)
+    rank = methods.groupby("defense").cumcount() % len(DASHES)
+    told = methods.groupby(["defense", "noise"])[["learner", "bound"]].transform("nunique") > 1
+    looks = {}
+    for row, method in enumerate(methods.itertuples(index=False, name=None)):
+        defense, noise, learner, bound = method
+        label = f"{defense}, {noise}"
+        label += f", {learner}" if told["learner"][row] else ""
+        label += f", {bound} bound" if told["bound"][row] else ""
+        colour = BOUND_COLOURS[bound] if defense == "external" else COLOURS[defense]
+        looks[method] = (label, colour, DASHES[rank[row]])
+    return looks
+
+
+def _mark_norm(panel: Axes, norm: float) -> None:
+    panel.axvline(norm, color="black", linewidth=0.8)
+    panel.annotate("attack's norm", (norm, 1.03), ha="center", fontsize=8, annotation_clip=False)
+
+
+def sigma_distribution(
+    sigmas: pd.DataFrame, attacks: Sequence[str], noises: Sequence[str], path: str | Path
+) -> None:
+    """Draw the distribution of cert_ssb's optimised noise: a column an attack, a row a start.
+
+    Parameters
+    ----------
+    sigmas : DataFrame
+        The columns of `schemas.SIGMA`, with attack and noise.
+    """
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(len(noises), len(attacks), height=2.2)
+        for row, noise in zip(axes, noises, strict=True):
+            for panel, attack in zip(row, attacks, strict=True):
+                part = sigmas[(sigmas["noise"] == noise) & (sigmas["attack"] == attack)]
+                for split, values in part.groupby("split", observed=True):
+                    panel.ecdf(values["sigma"], color=SPLIT_COLOURS[split], linewidth=1.6)
+                panel.axvline(part["start"].iloc[0], color="black", linewidth=0.8, linestyle="--")
+                panel.set(ylim=(0, 1.02), xlim=(0, sigmas["sigma"].max() * 1.05))
+            row[0].set_ylabel(f"share of inputs below\nstart: {noise}")
+        for panel, attack in zip(axes[0], attacks, strict=True):
+            panel.set_title(attack)
+        figure.supxlabel("optimised noise σ* of an input (pixels in [0, 1])", fontsize=9)
+        entries = [(f"{split} inputs", {"color": c}) for split, c in SPLIT_COLOURS.items()]
+        start = {"color": "black", "linestyle": "--"}
+        _legend(figure, [*entries, ("where the search starts", start)])
+        save(figure, path)
+
+
+def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
+    """Draw attack success of the undefended network beside each defence: a column an attack."""
+    summary = summary[summary["attack_norm"] > 0]
+    attacks = _order(summary["attack"])
+    methods = methods_of(summary)
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(1, len(attacks), height=0.8 + 0.28 * (1 + len(methods)))
+        for panel, attack in zip(axes[0], attacks, strict=True):
+            part = summary[summary["attack"] == attack]
+            shares = part.groupby(METHOD, sort=False)["attack_success"].mean()
+            names = ["undefended", *(methods[method][0] for method in shares.index)]
+            colours = [COLOURS["undefended"], *(methods[method][1] for method in shares.index)]
+            undefended = part["undefended_attack_success"].iloc[0]
+            bars = panel.barh(names, [undefended, *shares], color=colours, height=0.7)
+            panel.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+            panel.set(xlim=(0, 1.12), title=attack, xticks=np.linspace(0, 1, 6))
+            panel.grid(visible=False, axis="y")
+            panel.invert_yaxis()
+        figure.supxlabel(
+            "attack success: share of triggered non-target test inputs predicted as the target",
+            fontsize=9,
+        )
+        save(figure, path)
+
+
+def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
+    """Draw certified accuracy over pairs of parameters: all classes, and the worst class.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        The columns of `schemas.SEARCH`. The best pair is framed.
+    """
+    (best,) = grid.loc[grid["best"], ["value", "sigma_test"]].itertuples(index=False)
+    shares = {"certified": "all classes", "worst_class": "worst class"}
+    with mpl.rc_context(STYLE | {"axes.grid": False}):
+        figure, axes = _panels(1, 2, height=3.2)
+        for panel, (column, name) in zip(axes[0], shares.items(), strict=True):
+            table = grid.pivot_table(column, "value", "sigma_test")
+            image = panel.imshow(
+                table, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto"
+            )
+            for (row, at), share in np.ndenumerate(table.to_numpy()):
+                marked = (table.index[row], table.columns[at]) == tuple(best)
+                look = {"weight": "bold", "bbox": {"fill": False, "pad": 2}} if marked else {}
+                panel.text(
+                    at, row, f"{math.floor(1000 * share) / 10:.1f}", ha="center", va="center",
+                    fontsize=8, color="black" if share > 0.5 else "white", **look,
+                )  # fmt: skip
+            panel.set(title=name, xlabel="test noise σ_test")
+            panel.set_xticks(range(table.shape[1]), [f"{level:g}" for level in table.columns])
+            panel.set_yticks(range(table.shape[0]), [f"{level:g}" for level in table.index])
+        axes[0][0].set_ylabel(PARAMETERS[grid["parameter"].iloc[0]])
+        figure.colorbar(
+            image, ax=list(axes[0]), label="certified at the attack (share; % in cells)"
+        )
+        figure.suptitle(f"{title}; the best pair is framed", fontsize=9)
+        save(figure, path)
+
+
+def reach(table: pd.DataFrame, path: str | Path) -> None:
+    """Draw reach against the number of models, a panel a domain size, a line a beta."""
+    sizes, betas = _order(table["values"]), _order(table["beta"])
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(betas)))
+    with mpl.rc_context(STYLE):
+        figure, axes = _panels(1, len(sizes), height=3.0)
+        for panel, size in zip(axes[0], sizes, strict=True):
+            part = table[table["values"] == size].pivot_table(
+                index="n_models", columns="beta", values="reach"
+            )
+            for beta, shade in zip(betas, shades, strict=True):
+                panel.plot(part.index, part[beta], color=shade, marker="o", markersize=3.5)
+            panel.set(xscale="log", title=f"{size} values a coordinate")
+            panel.set_yscale("symlog", linthresh=2)
+            images = {3: 1, 5: 2, 9: 4, 19: 9, 39: 19, 99: 49}  # r images: 2 r + 1 coordinates
+            ticks = {0: "0", 1: "1"} | {flips: f"{flips} ({r})" for flips, r in images.items()}
+            panel.set_yticks(list(ticks), list(ticks.values()))
+            panel.set_ylim(-1, 110)
+            panel.minorticks_off()
+        axes[0][0].set_ylabel("changed coordinates covered\n(images, one-pixel dirty-label)")
+        figure.supxlabel("number N of models, all of one vote", fontsize=9)
+        shown = zip(betas, shades, strict=True)
+        _legend(figure, [(f"β = {beta}", {"color": shade}) for beta, shade in shown])
+        save(figure, path)
+
+
+def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(max(6.2, 3.1 * n_columns), height * n_rows + 1.0))
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
+    return figure, axes
+
+
+def _mean_curve(panel: Axes, line: pd.DataFrame, colour: str, dashes: Dashes) -> None:
+    """Draw the mean over seeds.
+
+    On a fine grid as steps: between radii, the value at the next larger one. The paper's grid is
+    coarse: there, its points are marked and joined. A band spans the least and most of the seeds.
+    """
+    seeds = line.groupby("radius")["certified_accuracy"]
+    mean = seeds.mean()
+    if line["seed"].nunique() > 1:
+        panel.fill_between(mean.index, seeds.min(), seeds.max(), color=colour, alpha=0.2, lw=0)
+    coarse = len(mean) < 20
+    shape = {"marker": "o", "markersize": 3.5} if coarse else {"drawstyle": "steps-pre"}
+    panel.plot(mean.index, mean, color=colour, linestyle=(0, dashes), linewidth=1.6, **shape)
+
+
+def _legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    handles = [Line2D([], [], linewidth=1.6, label=label, **look) for label, look in entries]
+    inches = 0.6 + 0.075 * max(len(label) for label, _ in entries)
+    columns = max(1, min(3, int(figure.get_figwidth() / inches)))
+    figure.set_figheight(figure.get_figheight() + 0.2 * (math.ceil(len(entries) / columns) - 1))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def _order(names: pd.Series) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as SVG to `path`, and as PDF beside it: fonts inside, no date."""
+    for suffix, date in (("svg", "Date"), ("pdf", "CreationDate")):
+        with atomic(Path(path).with_suffix(f".{suffix}")) as temporary:
+            figure.savefig(temporary, format=suffix, metadata={date: None})

@@ -1,0 +1,4 @@
+"""Votes of trained models under test noise.
+
+Nothing is counted here.
+"""
