@@ -22,6 +22,10 @@ FOUR_PIXEL = {
     32: [(14, 16), (15, 15), (16, 14), (16, 16)],
     224: [(112, 112), (111, 113), (113, 111), (113, 113)],
 }
+PIXELS = {"one_pixel": (ONE_PIXEL, 1), "four_pixel": (FOUR_PIXEL, 4)}
+"""Published positions, and the number of pixels, of kinds that are a list of pixels."""
+CLIPPED = {"one_pixel": True, "four_pixel": True, "blending": False}
+"""Whether sums of input and trigger are clipped at 1."""
 
 
 def positions(kind: str, height: int, width: int) -> list[tuple[int, int]]:
@@ -30,11 +34,11 @@ def positions(kind: str, height: int, width: int) -> list[tuple[int, int]]:
     The published ones for square images of 28, 32 and 224 pixels; for other sizes the top left
     corner, and all four corners.
     """
-    published = ONE_PIXEL if kind == "one_pixel" else FOUR_PIXEL
+    published, count = PIXELS[kind]
     if height == width and height in published:
         return published[height]
     corners = [(0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1)]
-    wanted = corners[:1] if kind == "one_pixel" else corners
+    wanted = corners[:count]
     if len(set(wanted)) < len(wanted):
         raise DataError(
             f"a four_pixel trigger needs images of 2 x 2 pixels, not {height} x {width}"
@@ -60,7 +64,7 @@ def check_domain(attack: Mapping[str, Any], dataset_kind: str, size: int) -> Non
         raise DataError(
             "kind: blending adds numbers outside any domain; allowed: triggers of pixels"
         )
-    n_values = CHANNELS.get(dataset_kind, 1) * (1 if kind == "one_pixel" else 4)
+    n_values = CHANNELS.get(dataset_kind, 1) * PIXELS[kind][1]
     domains.check_trigger(attack["norm"] / math.sqrt(n_values), size)
 
 
@@ -94,7 +98,7 @@ def add_trigger(
 ) -> NDArray[np.float32]:
     """Add a trigger to inputs (n, ...); sums are clipped at 1 except for blending."""
     triggered = inputs + trigger
-    return triggered if kind == "blending" else np.minimum(triggered, np.float32(1))
+    return np.minimum(triggered, np.float32(1)) if CLIPPED[kind] else triggered
 
 
 def count_poisoned(attack: Mapping[str, Any], class_counts: Sequence[int]) -> int:

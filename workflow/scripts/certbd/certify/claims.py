@@ -27,6 +27,10 @@ class Claims(NamedTuple):
         return certificates.margin(self.p_lower, self.p_upper)
 
 
+SCORED = {"hoeffding": bounds.hoeffding_lower, "kl": bounds.kl_lower}
+"""Bounds on mean scores."""
+
+
 def claim(tally: Tally, certification: Certification, n_certificates: int) -> Claims:
     """Claim the class with most votes (or score) of each input.
 
@@ -39,7 +43,7 @@ def claim(tally: Tally, certification: Certification, n_certificates: int) -> Cl
     if certification.bound in SCORE_BOUNDS:
         if tally.scores is None:
             raise ValueError(f"bound {certification.bound} needs scores")
-        lower = bounds.hoeffding_lower if certification.bound == "hoeffding" else bounds.kl_lower
+        lower = SCORED[certification.bound]
         mean = tally.scores / n
         return _alone(mean.argmax(1), lower(mean.max(1).clip(0, 1), n, alpha / 2))
     predicted = tally.votes.argmax(1)
@@ -50,7 +54,9 @@ def claim(tally: Tally, certification: Certification, n_certificates: int) -> Cl
         return Claims(predicted, *pair)
     if certification.bound == "majority":
         return _alone(predicted, bounds.majority_lower(ordered[:, -1], n, alpha))
-    return _alone(predicted, bounds.clopper_pearson_lower(ordered[:, -1], n, alpha / 2))
+    if certification.bound == "clopper_pearson":
+        return _alone(predicted, bounds.clopper_pearson_lower(ordered[:, -1], n, alpha / 2))
+    raise ValueError(f"bound {certification.bound!r}: there is none of that name")
 
 
 def _alone(predicted: NDArray[np.int64], p_lower: NDArray[np.float64]) -> Claims:

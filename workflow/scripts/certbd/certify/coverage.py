@@ -10,6 +10,9 @@ from certbd.certify.guarantees import GaussianTraining, Guarantee
 from certbd.certify.rows import BaggedRows, StatisticRows, class_sums_bound
 from certbd.theory import certificates
 
+GAUSSIAN = ("rab", "cert_ssb", "decoupled")
+"""Defences with Gaussian noise on training inputs."""
+
 
 def outline(learner: Mapping[str, Any]) -> dict[str, str | None]:
     """Return what certificates need to know of a learner: its kind and that of its features."""
@@ -45,6 +48,8 @@ def guarantee_of(
     if defense == "statistic" and noise:
         bound = class_sums_bound(n_classes, learner["features"])
         return StatisticRows(len(labels), noise["sigma_statistic"], bound, *attack)
+    if defense not in GAUSSIAN or sigma_train is None:
+        raise ValueError(f"defense {defense!r} with noise {noise}: nobody has said what it covers")
     sigma = np.asarray(sigma_train, np.float64)
     by_means = learner["kind"] == "nearest_class_mean"
     variance = certificates.class_variance(labels, sigma) if by_means else None

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from certbd.artifacts.io import DataError
 
 BITS = 32
-STORED_VALUES = {"digits": 17, "mnist": 256, "cifar10": 256, "imagenette": 256, "image_folder": 256}
-"""Number of values of a pixel as each kind of dataset stores it; of others it is not known."""
+STORED_VALUES = {
+    "digits": 17, "mnist": 256, "cifar10": 256, "imagenette": 256, "image_folder": 256,
+    "table": None, "npz": None,
+}  # fmt: skip
+"""Number of values of a feature as each kind of dataset stores it; None where it is not known."""
 
 
 class Replacement(NamedTuple):
@@ -79,7 +82,7 @@ def numbers_of(inputs: NDArray[np.float32], size: int, where: str) -> NDArray[np
 
 def check_dataset(dataset: Mapping[str, Any], size: int) -> None:
     """Raise DataError if a dataset's entry tells that its features are not of the domain."""
-    stored = 2 if "binarise" in dataset else STORED_VALUES.get(dataset["kind"])
+    stored = 2 if "binarise" in dataset else STORED_VALUES[dataset["kind"]]
     if stored is not None and (size - 1) % (stored - 1):
         raise DataError(
             f"features of {stored} values are not of a domain of {size}; allowed: noise with "

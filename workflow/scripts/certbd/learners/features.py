@@ -122,6 +122,8 @@ def _matrices(entry: Entry, shape: tuple[int, ...]) -> list[Tensor]:
         if entry["size"] > min(shape[1:]):
             raise DataError(f"features of kind dct: size {entry['size']} of inputs {shape}")
         return [_tensor(_cosines(entry["size"], side) / SLACK) for side in shape[1:]]
+    if kind != "random_conv":
+        raise ValueError(f"features of kind {kind!r}: there is no map of that kind")
     if entry["pool"] > min(shape[1:]):
         raise DataError(f"features of kind random_conv: pool {entry['pool']} of inputs {shape}")
     if entry["width"] == shape[0] == 1:
@@ -157,6 +159,8 @@ def _map(entry: Entry, inputs: Tensor, matrices: list[Tensor]) -> Tensor:
     if kind == "dct":
         rows, columns = matrices
         return rows @ (inputs - entry["pixel_mean"]) @ columns.T
+    if kind != "random_conv":
+        raise ValueError(f"features of kind {kind!r}: there is no map of that kind")
     (kernels,) = matrices
     filtered = torch.nn.functional.conv2d(inputs, kernels, padding=entry["width"] // 2).relu()
     pool = entry["pool"]  # a mean of pool^2 values divides norms by pool

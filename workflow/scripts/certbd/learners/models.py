@@ -256,8 +256,10 @@ def build(learner: Mapping[str, Any], input_shape: tuple[int, ...], n_classes: i
         elif kind in CONVOLUTIONAL:
             _check_images(kind, input_shape)
             module = CONVOLUTIONAL[kind](input_shape, n_classes)
-        else:
+        elif kind == "mlp":
             module = MLP(n_features, learner["hidden"], n_classes, learner.get("offset", 0.0))
+        else:
+            raise ValueError(f"learner of kind {kind!r}: there is no module of that kind")
     return module.eval()
 
 

@@ -110,6 +110,8 @@ def train(
             return closed_form.drawn_class_sums(copies, targets, n_classes, learner["constant"])
         if kind == "ridge":
             return closed_form.ridge(copies, targets, n_classes, learner["penalty"])
+        if kind in models.CLOSED_FORM:
+            raise ValueError(f"learner of kind {kind!r}: nobody has said how its sums are taken")
         weights = rng.generators(seed, streams.weights, block)
         batches = rng.generators(seed, streams.batches, block)
         return train_networks(module, copies, targets, learner, weights, batches)

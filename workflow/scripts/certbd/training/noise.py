@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from certbd.artifacts.io import DataError, read_table
-from certbd.artifacts.schemas import SIGMA, TRAIN
+from certbd.artifacts.schemas import BENIGN, SIGMA, TRAIN, TRIGGERED
+
+SIDE_OF = {TRAIN: "train", BENIGN: "test", TRIGGERED: "test"}
+"""Which constant is the noise on the inputs of a split."""
 
 
 def sigma_of(
@@ -43,7 +46,7 @@ def sigma_of(
     if levels is not None and "beta" in levels:
         return np.full(n_inputs, np.nan)
     if levels is not None:
-        return np.full(n_inputs, levels["train" if split == TRAIN else "test"])
+        return np.full(n_inputs, levels[SIDE_OF[split]])
     table = read_table(str(file), SIGMA, identity)
     part = table[table["split"] == split].sort_values("sample")
     if not np.array_equal(part["sample"], np.arange(n_inputs)):

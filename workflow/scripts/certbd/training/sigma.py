@@ -58,7 +58,7 @@ def optimise_sigma(
         Root seed of the draws.
     """
     allow_tf32(False)
-    estimate = _released_gradient if search["objective"] == "released" else _radius_and_gradient
+    estimate = {"released": _released_gradient, "radius": _radius_and_gradient}[search["objective"]]
     device = next(iter(pilots.values())).device
     n_pilots = len(next(iter(pilots.values())))
     low, high = (start * bound for bound in search["bounds"])

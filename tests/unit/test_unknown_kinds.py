@@ -1,0 +1,63 @@
+"""A kind that nobody has described raises wherever it is asked for: no default stands for one."""
+
+import numpy as np
+import pytest
+
+from certbd.artifacts.io import PoisonedSet
+from certbd.attacks import attacks
+from certbd.certify import claims, coverage
+from certbd.certify.tally import Tally
+from certbd.config.axes import Certification
+from certbd.data import domains
+from certbd.learners import features, models
+from certbd.training import ensembles
+from certbd.training.draws import Gaussian, draw_of
+from certbd.training.noise import sigma_of
+
+IMAGES = np.full((6, 1, 4, 4), 0.5, np.float32)
+GIVEN = PoisonedSet(IMAGES, np.arange(6) % 2, np.arange(0))
+TALLY = Tally(np.array([[9, 1]]), np.array([[9.0, 1.0]]))
+
+
+def claim(bound):
+    return claims.claim(TALLY, Certification(10, bound, 0.1, "per_input"), 1)
+
+
+def guarantee(defense, noise, sigma):
+    learner = {"kind": "ridge", "features": None}
+    return coverage.guarantee_of(defense, noise, learner, GIVEN.labels, 2, sigma, (0, None))
+
+
+UNKNOWN = {
+    "attack: positions": lambda: attacks.positions("nine_pixel", 28, 28),
+    "attack: trigger": lambda: attacks.add_trigger(IMAGES, IMAGES[0], "nine_pixel"),
+    "attack: domain": lambda: attacks.check_domain({"kind": "wave", "norm": 1}, "digits", 17),
+    "learner: module": lambda: models.build({"kind": "forest", "hidden": 3}, (16,), 2),
+    "learner: training": lambda: ensembles.train(
+        GIVEN, Gaussian(0.1), {"kind": "forest", "hidden": 3}, 2, 0, range(2)
+    ),
+    "learner: sums": lambda: ensembles.train(
+        GIVEN, Gaussian(0.1), {"kind": "nearest_class_median"}, 2, 0, range(2)
+    ),
+    "features": lambda: features.apply({"kind": "wavelet"}, IMAGES, ensembles.pick_device("cpu")),
+    "bound": lambda: claim("bernstein"),
+    "defence": lambda: guarantee("bootstrap", {"n_bootstrap": 3}, np.ones(6)),
+    "defence without noise": lambda: guarantee("bagging", None, np.ones(6)),
+    "defence without training noise": lambda: guarantee("decoupled", {"train": 1.0}, None),
+    "training side": lambda: draw_of({"n_bootstrap": 3}, 2),
+    "split": lambda: sigma_of("validation", 3, {"train": 1.0, "test": 0.5}, None, None),
+    "dataset": lambda: domains.check_dataset({"kind": "wine"}, 2),
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_an_unknown_kind_raises(kind, monkeypatch):
+    known = (*models.CLOSED_FORM, "nearest_class_median")
+    monkeypatch.setattr(models, "CLOSED_FORM", known)
+    with pytest.raises((ValueError, KeyError)):
+        UNKNOWN[kind]()
+
+
+@pytest.mark.parametrize("bound", ["majority", "clopper_pearson", "runner_up", "hoeffding", "kl"])
+def test_a_known_bound_claims(bound):
+    assert claim(bound).predicted.tolist() == [0]
