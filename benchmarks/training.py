@@ -3,8 +3,8 @@
 (a) published: one model at a time, each image through a dataset, a PIL image and ToTensor, stored
 noise added, DataLoader(num_workers=0), binary cross-entropy, Adam. (b) in memory: the same steps on
 tensors. (c) engine: `certbd.training.ensembles`; on a CPU one single-threaded worker per core, as
-the workflow runs its chunks. Same networks, data, epochs and batch size; start-up is not counted (on
-a GPU it is printed: most of it compiles, and is kept on disk for other jobs). Medians of the
+the workflow runs its chunks. Same networks, data, epochs and batch size; start-up is not counted
+(on a GPU it is printed: most of it compiles, and is kept on disk for other jobs). Medians of the
 repeats. The last two lines are the ratios of models a second, c over b and c over a.
 """
 
