@@ -137,4 +137,5 @@ def test_another_target_names_no_page(audited):
     """`Done. Look at` an old page after a run that did not make it would mislead."""
     (audited.folder / "results" / "reach.csv").unlink(missing_ok=True)
     done = audited.run("--cores", "1", "reach")
-    assert f"Done. Look at {audited.folder / 'results'}\n" in done
+    assert f"Done. Look at {audited.folder / 'results' / 'reach.csv'}, " in done
+    assert "report.html" not in done.split("Done. Look at ")[1]

@@ -124,7 +124,7 @@ def test_a_pixel_trigger_on_a_table_is_refused_before_any_job(workflow):
 
 def test_labels_are_checked_before_any_job(workflow):
     workflow.config["datasets"]["people"]["classes"] = ["young", "middle"]
-    named = "people.csv: column label, row 1: label old; allowed: one of young, middle"
+    named = "people.csv: column label, row 1: label 'old'; allowed: one of 'young', 'middle'"
     assert named in refusal(workflow)
 
 

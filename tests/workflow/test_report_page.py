@@ -15,7 +15,14 @@ SMALL = {
     "device": "cpu",
     "chunk_size": 20,
     "undefended": "tiny",
-    "datasets": {"people": {"kind": "table", "path": "people.csv", "label_column": "label"}},
+    "datasets": {
+        "people": {
+            "kind": "table",
+            "path": "people.csv",
+            "label_column": "label",
+            "classes": [NASTY, "plain"],
+        }
+    },
     "attacks": {"pattern": {"kind": "blending", "norm": 0.5, "rate": 0.05}},
     "noises": {"small": {"sigma": 0.3, "search": {"pilots": 2, "draws": 2, "steps": 3}}},
     "learners": {"tiny": {"kind": "mlp", "hidden": 8, "epochs": 2}},
@@ -159,7 +166,7 @@ def test_filters_count_what_the_table_holds(page, finished):
     table = certificates(finished, "decoupled")
     right = (table["prediction"] == table["label"]) & ~table["covers_attack"].astype(bool)
     triggered, ones = table["split"] == "triggered", table["label"] == 1
-    assert choose(page, 1) == len(table) == 178
+    assert choose(page, 1) == len(table) == 190
     assert choose(page, 1, outcome="right") == right.sum() > 0
     assert choose(page, 1, split="triggered") == (right & triggered).sum() < right.sum()
     assert choose(page, 1, **{"class": "1"}) == (right & triggered & ones).sum() > 0
