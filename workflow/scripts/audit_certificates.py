@@ -7,6 +7,7 @@ from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.audit import audit, outcomes, randomness, streams, trials
 from certbd.audit.worlds import Procedure
+from certbd.certify.guarantees import largest_norm
 from certbd.config.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
 from certbd.data.domains import Replacement
 from certbd.learners import features, models
@@ -48,7 +49,7 @@ def read_case(
     noise = None
     if levels and "beta" in levels:
         noise = Replacement(levels["beta"], levels["values"])
-    mapped = settings["learner"].get("features")
+    mapped, norm = settings["learner"].get("features"), settings["attack_norm"]
     procedure = Procedure(
         models.with_pretrained(settings["learner"], resources.pretrained),
         Gaussian(sigma_train) if levels is None else draw_of(levels, n_classes),
@@ -66,7 +67,7 @@ def read_case(
         procedure=procedure,
         defense=settings["defense"],
         alpha=alpha_of_certificate(certification, len(table)),
-        attack_norm=settings["attack_norm"],
+        attack_norm=norm and largest_norm(norm, data, given, triggered),
         given=given._replace(inputs=features.apply(mapped, given.inputs)),
         clean=io.PoisonedSet(
             features.apply(mapped, data.train_inputs), data.train_labels, given.indices
