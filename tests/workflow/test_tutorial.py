@@ -133,11 +133,11 @@ def test_a_defence_whose_audit_nobody_has_described_is_refused(extended):
     command += ["--configfile", "extended.yaml"]
     for name, line, told in (
         (
-            "audit.py",
+            "audit/audit.py",
             '    "bootstrap": (claim_trials, _rows_sides),\n',
             "defence bootstrap is tried",
         ),
-        ("streams.py", "    Bootstrap: _bootstrap,\n", "the draw Bootstrap takes"),
+        ("audit/streams.py", "    Bootstrap: _bootstrap,\n", "the draw Bootstrap takes"),
     ):
         text = (library / name).read_text()
         assert line in text

@@ -107,7 +107,7 @@ def test_another_alpha_certifies_anew_and_does_nothing_above(workflow):
 
 
 def test_another_style_redraws_figures_and_nothing_else(workflow):
-    edit(workflow, "plots.py", "\nX = 1\n")
+    edit(workflow, "report/plots.py", "\nX = 1\n")
     assert workflow.plan() == dict.fromkeys(FIGURES | {"build_report"}, 1)
     assert workflow.plan("figures") == dict.fromkeys(FIGURES, 1)
 
