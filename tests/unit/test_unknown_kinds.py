@@ -58,6 +58,11 @@ def test_an_unknown_kind_raises(kind, monkeypatch):
         UNKNOWN[kind]()
 
 
+def test_a_dataset_whose_values_nobody_has_counted_is_named_with_what_to_do():
+    with pytest.raises(ValueError, match=r"kind wine: nobody has said .*domains.STORED_VALUES"):
+        domains.check_dataset({"kind": "wine", "binarise": 0.5}, 2)
+
+
 @pytest.mark.parametrize("bound", ["majority", "clopper_pearson", "runner_up", "hoeffding", "kl"])
 def test_a_known_bound_claims(bound):
     assert claim(bound).predicted.tolist() == [0]

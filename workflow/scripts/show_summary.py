@@ -1,6 +1,7 @@
 """Print ``summary.csv`` as a readable table, and where the rest is."""
 
 import argparse
+import signal
 import sys
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
@@ -113,4 +114,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # `show_summary.py FILE | head` ends with head
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     main()

@@ -53,7 +53,7 @@ def test_what_was_read_is_said_in_a_line(tmp_path):
     (tmp_path / "t.csv").write_text(lines(["ham", "spam"]))
     said = datasets.describe(load(tmp_path / "t.csv"))
     training, test = (len(rows) for rows in selection.split_rows([str(k) for k in range(24)]))
-    assert said.startswith(f"{training} training and {test} test inputs, 1 features; 2 classes: ")
+    assert said.startswith(f"{training} training and {test} test inputs, 1 feature; 2 classes: ")
     assert "'ham' (label 0: " in said
     (tmp_path / "t.csv").write_text(lines(["ham", "spam"]) + "1,rare\n")
     assert "no test input of class 'rare'" in datasets.describe(load(tmp_path / "t.csv"))

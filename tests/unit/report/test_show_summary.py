@@ -39,6 +39,15 @@ def test_it_shows_a_summary_and_what_lies_beside_it(summary):
     assert f"report        {summary.with_name('report.html')}" in show(summary).stdout
 
 
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word(summary):
+    summary.write_text(SUMMARY + ROW * 2000)
+    command = [sys.executable, ROOT / "workflow" / "scripts" / "show_summary.py", summary]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 def test_help_says_what_it_reads():
     done = show("--help")
     assert done.returncode == 0

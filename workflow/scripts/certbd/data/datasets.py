@@ -136,7 +136,7 @@ def describe(data: DataSplits) -> str:
     if len(classes) > MOST_SHOWN:
         classes[MOST_SHOWN - 1 :] = [f"... and {len(classes) - MOST_SHOWN + 1} more"]
     shape = data.train_inputs.shape[1:]
-    form = f"{shape[0]} features"
+    form = f"{shape[0]} feature{'' if shape[0] == 1 else 's'}"
     if len(shape) == len(("channels", "height", "width")):
         mode = {1: "grey", 3: "RGB"}.get(shape[0], f"{shape[0]} channels")
         form = f"images of {shape[1]} x {shape[2]} pixels, {mode}"
@@ -208,7 +208,7 @@ def _open(settings: Settings, path: Path) -> Source:
 def _sides(source: Source, settings: Settings) -> list[tuple[Part, Rows]]:
     """Return the part and the rows of training inputs, then of test inputs.
 
-    Where chance splits one part, a class may be without test inputs; `Outline` says so.
+    Where chance splits one part, a class may be without test inputs; `describe` says so.
     """
     first, last = source.parts[0], source.parts[-1]
     rows = [np.arange(len(part.labels)) for part in source.parts]

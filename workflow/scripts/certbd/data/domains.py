@@ -82,6 +82,12 @@ def numbers_of(inputs: NDArray[np.float32], size: int, where: str) -> NDArray[np
 
 def check_dataset(dataset: Mapping[str, Any], size: int) -> None:
     """Raise DataError if a dataset's entry tells that its features are not of the domain."""
+    if dataset["kind"] not in STORED_VALUES:
+        known = ", ".join(STORED_VALUES)
+        raise ValueError(
+            f"datasets of kind {dataset['kind']}: nobody has said how many values a feature has, "
+            f"only {known}; add it to domains.STORED_VALUES"
+        )
     stored = 2 if "binarise" in dataset else STORED_VALUES[dataset["kind"]]
     if stored is not None and (size - 1) % (stored - 1):
         raise DataError(

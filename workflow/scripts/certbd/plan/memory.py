@@ -135,7 +135,7 @@ def learner_of(entry: Entry, size: Size) -> Learner:
     batch = min(entry.get("batch_size", 0), size.training)
     if kind in KEPT:
         kept = 4.0 * math.prod(size.shape[1:]) * KEPT[kind]
-        model = PARAMETERS.get(kind, 0) or _cnn(size.shape)
+        model = _cnn(size.shape) if kind == "cnn" else PARAMETERS[kind]
         return Learner(features, model, batch * kept, kept, SURROGATE, inner)
     if kind == "mlp":
         hidden = entry["hidden"]
