@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from certbd.artifacts.io import DataError
 from certbd.data import tables
 from certbd.data.published import IMAGENETTE_SIZE
+from certbd.data.size import MB, Size
 
-MB = 10**6
 LIBRARIES, TORCH, CUDA = 400, 700, 3000
 """Of the libraries without torch, with it, and of a GPU's driver on the host."""
 PUBLISHED = {
@@ -37,24 +37,6 @@ CACHE, EVALUATED, VOTING = 17, 135, 269
 """MB of `networks.CACHE_BYTES`, `descent.EVALUATION_BYTES` and `worlds.ENSEMBLE_BYTES`."""
 PILOTS = 64
 Entry = Mapping[str, Any]
-
-
-class Size(NamedTuple):
-    """How large a dataset is: inputs to train on and to test, their shape, its classes."""
-
-    training: int
-    test: int
-    shape: tuple[int, ...]
-    n_classes: int
-
-    def mb(self, n_inputs: int) -> float:
-        """Return the size of so many inputs."""
-        return 4 * n_inputs * math.prod(self.shape) / MB
-
-    @property
-    def stored(self) -> float:
-        """The size of training and test inputs."""
-        return self.mb(self.training + self.test)
 
 
 def shape_of(entry: Entry, files: Sequence[Path]) -> tuple[int, ...]:

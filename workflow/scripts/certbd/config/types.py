@@ -1,0 +1,198 @@
+"""The parts of a configuration that are no entries of other folders, as types.
+
+A field with ``one_of`` holds one of the names that `schema` finds in the registries.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from certbd.config.fields import Entry, File, Levels, Name, Names, Positive, Seed
+
+UNIQUE: dict[str, Any] = {"uniqueItems": True}
+Alpha = Annotated[
+    float,
+    Field(
+        ge=1.0e-50,
+        lt=1,
+        description="error probability of a certificate, between 0 and 1, from 1e-50 on",
+    ),
+]
+Beta = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Certify(Entry):
+    """How votes are certified."""
+
+    bound: str = Field(
+        "majority",
+        description="lower confidence bound on the probability of the predicted class; runner_up "
+        "bounds the next class from above, too: for three classes or more, not for discrete",
+        json_schema_extra={"one_of": "bounds"},
+    )
+    alpha: Alpha = 0.001
+    multiplicity: Literal["per_input", "simultaneous"] = Field(
+        "per_input",
+        description="per_input: alpha for each certificate; simultaneous: alpha for all "
+        "certificates of an experiment's table together (Bonferroni)",
+    )
+
+
+class Trained(Entry):
+    """An experiment whose models this workflow trains."""
+
+    kind: Literal["trained"] = "trained"
+    dataset: Name = Field(description="name under datasets")
+    attacks: Names = Field(description="names under attacks")
+    defense: str = Field(json_schema_extra={"one_of": "defences"})
+    noises: Names = Field(description="names under noises")
+    learner: Name = Field(description="name under learners")
+    n_models: int = Field(
+        ge=1, description="number N of models, one vote each; a multiple of chunk_size"
+    )
+    seed: Seed = Field(
+        0, description="root seed of training noise, initial weights, batch order and test noise"
+    )
+    certify: Certify = Certify()
+
+
+class GivenAttack(Entry):
+    """What is known of the attack on models trained elsewhere."""
+
+    name: Name = Field(description="name for tables and figures")
+    norm: Positive = Field(description="l2 norm of the trigger")
+    n_poisoned: int = Field(ge=1, description="number of poisoned training inputs")
+    target: int = Field(0, ge=0, description="label that they were given")
+
+
+class External(Entry):
+    """Votes or scores of models trained elsewhere (docs/external-votes.md)."""
+
+    kind: Literal["external"]
+    dataset: Name = Field(description="name for tables and figures")
+    noise: Name = Field("given", description="name for tables and figures")
+    learner: Name = Field("given", description="name for tables and figures")
+    votes: File = Field(
+        description="Parquet file of votes or scores, relative to data_root unless absolute"
+    )
+    labels: File | None = Field(
+        None,
+        description="Parquet, CSV or TSV file of true labels, for files with one row per vote",
+    )
+    n_classes: int = Field(ge=2, description="number of classes; labels are 0 to n_classes - 1")
+    n_models: int = Field(ge=1, description="number N of models planned, one vote each")
+    seed: Seed = Field(0, description="number for tables")
+    sigma_test: Positive | None = Field(
+        None, description="noise of every vote, above 0; left out, the column sigma is read"
+    )
+    sigma_train: Positive | None = Field(
+        None,
+        description="noise on every training input, above 0; left out, there is no joint and no "
+        "trigger radius",
+    )
+    attack: GivenAttack | None = None
+    certify: Certify = Certify()
+
+
+class NoiseSearch(Entry):
+    """Pairs of a defence's parameter on the training side and test noise, tried with pilot models
+    on held-out training inputs (snakemake noise_search).
+    """
+
+    dataset: Name = Field(description="name under datasets")
+    attack: Name = Field(description="name under attacks; not one without a trigger")
+    learner: Name = Field(description="name under learners")
+    defense: str = Field("decoupled", json_schema_extra={"one_of": "searched"})
+    sigma_test: Levels = Field(description="noise levels on test inputs")
+    n_models: int = Field(1000, ge=1, description="number of pilot models")
+    n_inputs: int = Field(1000, ge=1, description="most held-out inputs to certify")
+    alpha: Alpha = 0.001
+    seed: Seed = 0
+
+
+class Reference(Entry):
+    """Published results, drawn beside a dataset's curves."""
+
+    dataset: Name
+    certificate: Literal["trigger", "joint", "paper", "l0", "rows"]
+    split: Literal["benign", "triggered"]
+    label: str = Field(description="text for the legend with the source")
+    radii: list[Annotated[float, Field(ge=0)]] = Field(min_length=1)
+    certified_accuracy: list[Share] = Field(min_length=1)
+
+
+class Grid(Entry):
+    """Radii from 0."""
+
+    stop: Positive = Field(description="largest radius")
+    step: Positive = Field(description="distance between radii")
+
+
+class WholeGrid(Entry):
+    """Whole numbers from 0."""
+
+    stop: int = Field(ge=1, description="largest number")
+    step: int = Field(ge=1, description="distance between numbers")
+
+
+class Curves(Entry):
+    """Radii at which certified accuracy is tabulated, from 0."""
+
+    joint: Grid = Grid(stop=1.4, step=0.02)
+    trigger: Grid = Grid(stop=1.0, step=0.02)
+    rows: WholeGrid = WholeGrid(stop=200, step=5)
+
+
+class Reach(Entry):
+    """Table of the most changed coordinates that discrete noise can cover (target `reach`)."""
+
+    betas: list[Beta] = Field(
+        [0.95, 0.9, 0.85, 0.8, 0.7, 0.6],
+        min_length=1,
+        description="probabilities that a coordinate is kept, each above 1/values and below 1",
+    )
+    values: list[Annotated[int, Field(ge=2)]] = Field(
+        [2, 10], min_length=1, description="numbers of values of a coordinate, each 2 or more"
+    )
+    n_models: list[Annotated[int, Field(ge=1)]] = Field(
+        [100, 1000, 10_000, 100_000, 1_000_000],
+        min_length=1,
+        description="numbers of models, all of one vote",
+    )
+    alpha: Alpha = 0.001
+    bound: str = Field(
+        "majority",
+        description="lower confidence bound on the probability of the predicted class",
+        json_schema_extra={"one_of": "unanimous"},
+    )
+
+
+class Audit(Entry):
+    """How much of each experiment is audited (target `audit`)."""
+
+    inputs: int = Field(30, ge=1, description="certified test inputs that are attacked")
+    models: int = Field(100, ge=20, description="models trained on each attacked training set")
+    network_inputs: int = Field(
+        3,
+        ge=1,
+        description="those inputs that get training sets of their own where training takes long "
+        "(every learner but class means and class sums under noise)",
+    )
+
+
+class Settings(Entry):
+    """Everything but the tables of entries and the list of experiments."""
+
+    data_root: File = Field("data", description="folder that relative dataset paths start from")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes a CUDA GPU where there is one"
+    )
+    keep_models: bool = Field(True, description="false deletes model files once they have voted")
+    chunk_size: int = Field(1000, ge=1, description="models trained in one job")
+    undefended: Name = Field(
+        description="name under learners of the network trained without noise, one for each attack"
+    )
+    reach: Reach = Reach()
+    audit: Audit = Audit()
+    curves: Curves = Curves()
