@@ -1,6 +1,6 @@
 # Each target sets up .venv from requirements.lock first, if it is missing or older than the lock.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock
+.PHONY: help demo test lint keys bench lock
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -34,6 +34,9 @@ lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+keys: $(READY)  ## write the schema and the table of keys (config/README.md) from the types
+	PYTHONPATH=workflow/scripts python -m certbd.config.describe
 
 bench: $(READY)  ## speed against plain loops: storage-update, and training on the CPU (MNIST with CERTBD_DATA_ROOT)
 	python benchmarks/storage.py

@@ -69,7 +69,11 @@ rule plot_certified_accuracy:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={"figures": TARGETS.curves, "references": dict(CONFIG.references)},
+        settings={
+            "figures": TARGETS.curves,
+            "references": dict(CONFIG.references),
+            "looks": TARGETS.looks(),
+        },
         code=PLAN.code("plot_certified_accuracy.py"),
     script:
         "../scripts/plot_certified_accuracy.py"
@@ -127,7 +131,7 @@ rule plot_attack_success:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={"datasets": TARGETS.attacked},
+        settings={"datasets": TARGETS.attacked, "looks": TARGETS.looks()},
         code=PLAN.code("plot_attack_success.py"),
     script:
         "../scripts/plot_attack_success.py"

@@ -48,9 +48,7 @@ rule audit_certificates:
         device=CONFIG.device,
         pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=PLAN.settings("audit"),
-        inputs=PLAN.inputs("audit"),
-        code=PLAN.code("audit_certificates.py"),
+        **PLAN.params("audit"),
     script:
         "../scripts/audit_certificates.py"
 
@@ -87,7 +85,9 @@ rule make_audit:
     params:
         settings={
             "rows": [
-                run._asdict() | certification._asdict()
+                run._asdict()
+                | certification._asdict()
+                | {"untried": TARGETS.untried(run)}
                 for run, certification in AUDITED
             ],
             "others": [
@@ -125,7 +125,10 @@ rule plot_audit:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={"datasets": AUDITED_DATASETS},
+        settings={
+            "datasets": AUDITED_DATASETS,
+            "colours": TARGETS.audit_colours(),
+        },
         code=PLAN.code("plot_audit.py"),
     script:
         "../scripts/plot_audit.py"

@@ -35,9 +35,7 @@ rule certify_votes:
         ),
         runtime=60,
     params:
-        settings=PLAN.settings("certificates"),
-        inputs=PLAN.inputs("certificates"),
-        code=PLAN.code("certify_votes.py"),
+        **PLAN.params("certificates"),
     script:
         "../scripts/certify_votes.py"
 
@@ -61,7 +59,6 @@ rule certify_external:
         votes=lambda w: str(PLAN.external_files[external_run_of(w), "votes"]),
         labels=lambda w: str(PLAN.external_files[external_run_of(w), "labels"] or ""),
     params:
-        settings=PLAN.settings("external"),
-        code=PLAN.code("certify_external.py"),
+        **PLAN.params("external"),
     script:
         "../scripts/certify_external.py"

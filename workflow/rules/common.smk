@@ -8,25 +8,12 @@ SCRIPTS = WORKFLOW / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from certbd.artifacts import io
-
-from certbd.plan import memory
-from certbd.config.config import ConfigError
 from certbd.artifacts.io import DataError
-from certbd.plan import paths, sizes
+from certbd.config.config import ConfigError
+from certbd.plan import memory, paths, sizes
 from certbd.plan.files import PlanError, checksum, dataset_path
-from certbd.plan.paths import (
-    ATTACK,
-    CERTIFICATION,
-    DATASET,
-    EXTERNAL,
-    MODELS,
-    RUN,
-    UNDEFENDED,
-    beside,
-    certificates_of,
-    papers,
-    sigma_of,
-)
+from certbd.plan.paths import ATTACK, CERTIFICATION, DATASET, EXTERNAL, MODELS, RUN
+from certbd.plan.paths import UNDEFENDED, beside, certificates_of, papers, sigma_of
 from certbd.plan.plan import Plan, external_run_of, run_of
 from certbd.plan.targets import Targets, where_to_look
 from snakemake.exceptions import WorkflowError
@@ -38,9 +25,8 @@ wildcard_constraints:
     **paths.WILDCARDS,
 
 
-SCHEMA = WORKFLOW.parent / "config" / "schemas" / "config.schema.yaml"
 try:
-    PLAN = Plan.read(config, schema=SCHEMA, scripts=SCRIPTS)
+    PLAN = Plan.read(config, scripts=SCRIPTS)
 except ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run.\n{error}")
 except PlanError as error:
@@ -49,8 +35,8 @@ CONFIG, TARGETS = PLAN.config, Targets(PLAN)
 
 
 def sigma_file(wildcards):
-    """The file of sample-specific noise, for the defence that has it."""
-    return f"{RUN}/sigma.parquet" if wildcards.defense == "cert_ssb" else []
+    """The file of sample-specific noise, for runs that have it."""
+    return f"{RUN}/sigma.parquet" if PLAN.optimises(wildcards) else []
 
 
 def for_training(wildcards, file):

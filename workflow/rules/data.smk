@@ -19,7 +19,6 @@ rule make_dataset:
         runtime=60,
         path=lambda w: str(dataset_path(CONFIG, w.dataset)),
     params:
-        settings=PLAN.settings("data"),
-        code=PLAN.code("make_dataset.py"),
+        **PLAN.params("data"),
     script:
         "../scripts/make_dataset.py"

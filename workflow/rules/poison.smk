@@ -22,9 +22,7 @@ rule make_poison:
         mem_mb=lambda w: memory.of_poison(sizes.size_of(PLAN, w.dataset)),
         runtime=10,
     params:
-        settings=PLAN.settings("poison"),
-        inputs=PLAN.inputs("poison"),
-        code=PLAN.code("make_poison.py"),
+        **PLAN.params("poison"),
     script:
         "../scripts/make_poison.py"
 
@@ -52,8 +50,6 @@ rule train_undefended:
         device=CONFIG.device,
         pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=PLAN.settings("undefended"),
-        inputs=PLAN.inputs("undefended"),
-        code=PLAN.code("train_undefended.py"),
+        **PLAN.params("undefended"),
     script:
         "../scripts/train_undefended.py"

@@ -35,7 +35,6 @@ rule tabulate_reach:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=dict(CONFIG.reach),
-        code=PLAN.code("tabulate_reach.py"),
+        **PLAN.params("reach"),
     script:
         "../scripts/tabulate_reach.py"

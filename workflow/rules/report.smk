@@ -63,6 +63,7 @@ rule build_report:
             "rows": [TARGETS.page_row(*row) for row in TARGETS.rows],
             "datasets": TARGETS.datasets,
             "attacks": TARGETS.attacks,
+            "looks": TARGETS.looks(),
         },
         inputs=lambda w: TARGETS.page_inputs(),
         code=PLAN.code("build_report.py"),

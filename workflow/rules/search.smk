@@ -30,9 +30,7 @@ rule search_noise:
         device=CONFIG.device,
         pretrained=lambda w: PLAN.pretrained[CONFIG.searches[w.search]["learner"]],
     params:
-        settings=PLAN.settings("search"),
-        inputs=PLAN.inputs("search"),
-        code=PLAN.code("search_noise.py"),
+        **PLAN.params("search"),
     script:
         "../scripts/search_noise.py"
 
@@ -62,6 +60,7 @@ rule plot_noise_search:
     params:
         settings=lambda w: {
             "search": w.search,
+            "parameter": PLAN.searched_label(w.search),
             "attack_norm": float(
                 CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
             ),

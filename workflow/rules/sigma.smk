@@ -27,8 +27,6 @@ rule optimise_sigma:
         device=CONFIG.device,
         pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=PLAN.settings("sigma"),
-        inputs=PLAN.inputs("sigma"),
-        code=PLAN.code("optimise_sigma.py"),
+        **PLAN.params("sigma"),
     script:
         "../scripts/optimise_sigma.py"

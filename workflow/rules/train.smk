@@ -4,7 +4,7 @@ file a chunk of models, each trained on a noisy copy of its own.
 
 
 rule train_models:
-    """Needs a poison set (and sigma.parquet for cert_ssb); makes one chunk of models in one batch.
+    """Needs a poison set (and sigma.parquet where noise is optimised); makes one chunk of models in one batch.
 
     What the training set is made from is in the settings. The identities of both files, which
     depend on the test inputs, too, are not; the script checks them.
@@ -30,10 +30,8 @@ rule train_models:
         device=CONFIG.device,
         pretrained=lambda w: PLAN.pretrained[w.learner],
         poison=lambda w: PLAN.identity("poison", w),
-        sigma=lambda w: PLAN.identity("sigma", w) if w.defense == "cert_ssb" else "",
+        sigma=lambda w: PLAN.identity("sigma", w) if PLAN.optimises(w) else "",
     params:
-        settings=lambda w: PLAN.settings("models")(w)
-        | {"models": sizes.models_of(w.chunk)},
-        code=PLAN.code("train_models.py"),
+        **PLAN.params("models"),
     script:
         "../scripts/train_models.py"

@@ -5,7 +5,7 @@ certificate uses.
 
 
 rule collect_votes:
-    """Needs a chunk of models (and sigma.parquet for cert_ssb); makes its votes."""
+    """Needs a chunk of models (and sigma.parquet where noise is optimised); makes its votes."""
     input:
         data=f"{DATASET}/data.npz",
         triggered=f"{ATTACK}/triggered.npz",
@@ -32,9 +32,6 @@ rule collect_votes:
         device=CONFIG.device,
         pretrained=lambda w: PLAN.pretrained[w.learner],
     params:
-        settings=lambda w: PLAN.settings("votes")(w)
-        | {"models": sizes.models_of(w.chunk)},
-        inputs=PLAN.inputs("votes"),
-        code=PLAN.code("collect_votes.py"),
+        **PLAN.params("votes"),
     script:
         "../scripts/collect_votes.py"

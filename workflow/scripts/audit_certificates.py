@@ -7,19 +7,21 @@ from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.audit import audit, outcomes, randomness, streams, trials
 from certbd.audit.worlds import Procedure
-from certbd.certify.guarantees import largest_norm
-from certbd.config.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
+from certbd.certify.claims import is_scored
+from certbd.config.axes import Certification, alpha_of_certificate
 from certbd.data.domains import Replacement
-from certbd.learners import features, models
+from certbd.learners import features
+from certbd.learners import learner as learners
+from certbd.testing import side as testing
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian, draw_of
-from certbd.training.noise import sigma_of
+from certbd.training import side as training
+from certbd.training.world import largest_norm
 
 
 def main(smk: Any) -> None:
     """Make ``audit.parquet``, one row a trial, and ``noise_audit.parquet``, one row a check."""
     settings, made = smk.params.settings, smk.params.inputs
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         case = read_case(settings, smk.input, made, smk.resources)
         noisy = case.noise is not None or bool((case.table["sigma"] > 0).any())
         checks = streams.check_run(case.procedure, case.given.inputs.shape, noisy)
@@ -40,23 +42,20 @@ def read_case(
     triggered = io.read_arrays(files.triggered, io.TriggeredInputs, made["poison"])
     table = io.read_table(files.certificates, schemas.CERTIFICATES, made["certificates"])
     certification = Certification(**settings["certification"])
-    levels, n_classes = settings["noise"], len(data.class_names)
-    sigma_train: Any = None  # an array for the defences that have it
-    if levels is None or "train" in levels:
-        sigma_train = sigma_of(
-            schemas.TRAIN, len(given.labels), levels, files.get("sigma"), made.get("sigma")
-        )
-    noise = None
-    if levels and "beta" in levels:
-        noise = Replacement(levels["beta"], levels["values"])
-    mapped, norm = settings["learner"].get("features"), settings["attack_norm"]
+    n_classes, norm = len(data.class_names), settings["attack_norm"]
+    side, test = training.read(settings["training"]), testing.read(settings["testing"])
+    sigma = training.noise_of(side, len(given.labels), files.get("sigma"), made.get("sigma"))
+    noise = test.noise(table["sigma"].to_numpy())
+    learner = learners.read(settings["learner"]).with_weights(resources.pretrained)
+    mapped = learner.features
     procedure = Procedure(
-        models.with_pretrained(settings["learner"], resources.pretrained),
-        Gaussian(sigma_train) if levels is None else draw_of(levels, n_classes),
+        learner,
+        side,
+        training.draw_of(side, n_classes, sigma),
         n_classes,
         settings["seed"],
         certification.n_models,
-        certification.bound in SCORE_BOUNDS,
+        is_scored(certification.bound),
         ensembles.pick_device(resources.device),
     )
     benign = features.apply(mapped, data.test_inputs)
@@ -65,7 +64,6 @@ def read_case(
         points[schemas.TRIGGERED] = features.apply(mapped, triggered.inputs)
     return trials.Case(
         procedure=procedure,
-        defense=settings["defense"],
         alpha=alpha_of_certificate(certification, len(table)),
         attack_norm=norm and largest_norm(norm, data, given, triggered),
         given=given._replace(inputs=features.apply(mapped, given.inputs)),
@@ -75,9 +73,8 @@ def read_case(
         points=points,
         twins=dict.fromkeys(points, benign),
         table=table,
-        sigma_train=sigma_train,
-        noise=noise,
-        search=settings["search"],
+        sigma_train=sigma,
+        noise=noise if isinstance(noise, Replacement) else None,
         budget=trials.Budget(**settings["budget"]),
     )
 

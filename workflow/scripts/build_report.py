@@ -8,18 +8,20 @@ import pandas as pd
 from certbd.artifacts import io, products, schemas
 from certbd.artifacts.logs import job_log
 from certbd.report import explorer, report
+from certbd.report.looks import Looks
 
 
 def main(smk: Any) -> None:
     """Make ``report.html``, or make it anew where it is an input: after the audit."""
     rows, made = smk.params.settings["rows"], smk.params.inputs
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         products.check_sums(smk.input.sums)
         summary, curves = pd.read_csv(smk.input.summary), pd.read_csv(smk.input.curves)
         tables = [
             io.read_table(path, schemas.CERTIFICATES, identity)
             for path, identity in zip(smk.input.certificates, made["certificates"], strict=True)
         ]
+        looks = Looks(**smk.params.settings["looks"])
         names = list(dict.fromkeys(row["dataset"] for row in rows))
         datasets = {
             name: explorer.dataset_of(
@@ -30,7 +32,7 @@ def main(smk: Any) -> None:
             )
             for name in names
         }
-        experiments = report.experiments(rows, summary)
+        experiments = report.experiments(rows, summary, looks)
         for row, table, path in zip(experiments, tables, smk.input.certificates, strict=True):
             samples = datasets[row["dataset"]]["samples"]
             row["certificates"] = explorer.certificates_of(table, samples)
@@ -50,7 +52,7 @@ def main(smk: Any) -> None:
         audit = _audit(Path(smk.input.sums).with_name("audit.csv"), made["certificates"])
         page = {
             "experiments": experiments,
-            "lines": report.lines(curves),
+            "lines": report.lines(curves, looks),
             "datasets": datasets,
             "audit": report.audits(audit),
             "tries": report.tries(audit),

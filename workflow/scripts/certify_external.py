@@ -8,15 +8,18 @@ from certbd import rng
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.certify import certify, external
-from certbd.certify.guarantees import GaussianTraining
-from certbd.config.axes import SCORE_BOUNDS, Certification
+from certbd.certify.claims import is_scored
+from certbd.config.axes import Certification
+from certbd.training.gaussian.guarantee import GaussianTraining
+
+PAPER = certify.Paper(published=True, stored=False)
 
 
 def main(smk: Any) -> None:
     """Make ``certificates.parquet``."""
     settings = smk.params.settings
     certification = Certification(**settings["certification"])
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         for key in ("votes", "labels"):
             if settings[key] is not None:
                 changed = "has changed since this run was planned; run again"
@@ -27,7 +30,7 @@ def main(smk: Any) -> None:
             settings["sigma_test"],
             certification.n_models,
             settings["n_classes"],
-            certification.bound in SCORE_BOUNDS,
+            is_scored(certification.bound),
             settings["sigma_train"],
         )
         training = None
@@ -39,7 +42,7 @@ def main(smk: Any) -> None:
                 settings["attack_norm"],
             )
         orders = rng.generator(0, rng.Purpose.QUERY_ORDERS)
-        table = certify.certify_splits(splits, training, certification, "external", orders)
+        table = certify.certify_splits(splits, training, certification, PAPER, orders)
         log.info("%s", certify.describe(table))
         origin = io.provenance(settings, smk.params.code, {})
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)

@@ -6,26 +6,25 @@ from certbd import rng
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.certify import certify
-from certbd.certify.coverage import guarantee_of
-from certbd.certify.guarantees import DiscreteNoise, Guarantee, largest_norm
+from certbd.certify.claims import is_scored
 from certbd.certify.tally import count_votes
-from certbd.config.axes import ROWS, SCORE_BOUNDS, Certification
-from certbd.training.noise import sigma_of
+from certbd.config.axes import Certification
+from certbd.testing import side as testing
+from certbd.training import side as training
+from certbd.training.world import World, largest_norm
 
 
 def main(smk: Any) -> None:
     """Make ``certificates.parquet``, and ``faults.parquet`` with the models that failed."""
     settings, made = smk.params.settings, smk.params.inputs
     certification = Certification(**settings["certification"])
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
 
-        def sigma(split: str, n_inputs: int) -> Any:
-            file = smk.input.get("sigma")
-            return sigma_of(split, n_inputs, settings["noise"], file, made.get("sigma"))
-
+        side, test = training.read(settings["training"]), testing.read(settings["testing"])
+        optimised = smk.input.get("sigma"), made.get("sigma")
         splits = {
             schemas.BENIGN: (data.test_inputs, data.test_labels),
             schemas.TRIGGERED: (triggered.inputs, triggered.true_labels),
@@ -36,28 +35,28 @@ def main(smk: Any) -> None:
             sizes,
             certification.n_models,
             len(data.class_names),
-            certification.bound in SCORE_BOUNDS,
+            is_scored(certification.bound),
             made["votes"],
         )
-        if settings["defense"] == "discrete":
-            guarantee: Guarantee = DiscreteNoise.of(settings["noise"], data, poisoned, triggered)
-        else:
-            by_rows, norm = settings["defense"] in ROWS, settings["attack_norm"]
-            guarantee = guarantee_of(
-                settings["defense"],
-                settings["noise"],
-                settings["learner"],
-                poisoned.labels,
-                len(data.class_names),
-                None if by_rows else sigma(schemas.TRAIN, len(poisoned.labels)),
-                (len(poisoned.indices), norm and largest_norm(norm, data, poisoned, triggered)),
-            )
+        norm = settings["attack_norm"]
+        world = World(
+            training=poisoned,
+            n_classes=len(data.class_names),
+            **settings["learner"],
+            sigma_train=training.noise_of(side, len(poisoned.labels), *optimised),
+            attack_norm=norm and largest_norm(norm, data, poisoned, triggered),
+            data=data,
+            triggered=triggered,
+        )
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         voted = [
-            certify.VotedSplit(split, *splits[split], tallies[split], sigma(split, size))
+            certify.VotedSplit(
+                split, *splits[split], tallies[split], test.sigma(split, size, *optimised)
+            )
             for split, size in sizes.items()
         ]
-        table = certify.certify_splits(voted, guarantee, certification, settings["defense"], orders)
+        guarantee, paper = training.guarantee_of(side, world), certify.Paper(**settings["paper"])
+        table = certify.certify_splits(voted, guarantee, certification, paper, orders)
         log.info("%s", certify.describe(table))
         origin = io.provenance(settings, smk.params.code, made)
         for fault, models in faults.groupby("fault")["model"]:

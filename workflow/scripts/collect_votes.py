@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from certbd import rng
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
-from certbd.data.domains import Replacement
-from certbd.learners import features, models
+from certbd.learners import features
+from certbd.learners import learner as learners
+from certbd.testing import side as testing
 from certbd.testing.votes import vote
 from certbd.training import ensembles
-from certbd.training.noise import sigma_of
 
 
 def main(smk: Any) -> None:
     """Make ``votes/chunk-{chunk}.parquet``."""
     settings, made = smk.params.settings, smk.params.inputs
     indices = range(*settings["models"])
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
         device = ensembles.pick_device(smk.resources.device)
         stacked = io.read_models(smk.input.models, made["models"])
         ensemble = {name: torch.from_numpy(stacked[name]).to(device) for name in stacked}
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
-        noisy = settings["noise"] is None or settings["noise"].get("test") != 0
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
+        test, optimised = testing.read(settings["testing"]), smk.input.get("sigma")
         splits = {
-            split: features.before_noise(learner.get("features"), inputs, noisy, device)
+            split: features.before_noise(learner.features, inputs, test.is_noisy, device)
             for split, inputs in (
                 (schemas.BENIGN, data.test_inputs),
                 (schemas.TRIGGERED, triggered.inputs),
@@ -40,14 +40,10 @@ def main(smk: Any) -> None:
         inputs, encode = splits[schemas.BENIGN]
         one = torch.from_numpy(inputs[:1]).to(device)
         shape = (encode(one) if encode else one).shape[1:]
-        module = models.build(learner, shape, n_classes)
+        module = learner.module(shape, n_classes)
         votes, scores = {}, {}
         for split, (inputs, encode) in splits.items():
-            noise: Any = sigma_of(
-                split, len(inputs), settings["noise"], smk.input.get("sigma"), made.get("sigma")
-            )
-            if settings["noise"] and "beta" in settings["noise"]:
-                noise = Replacement(settings["noise"]["beta"], settings["noise"]["values"])
+            noise = test.noise(test.sigma(split, len(inputs), optimised, made.get("sigma")))
             generators = rng.generators(settings["seed"], rng.Purpose.TEST_NOISE, indices)
             votes[split], scores[split] = vote(
                 module, ensemble, inputs, noise, generators, settings["scores"], encode

@@ -13,7 +13,7 @@ def main(smk: Any) -> None:
     """Make ``audit.csv`` and ``noise_audit.csv``."""
     settings, made = smk.params.settings, smk.params.inputs
     rows = settings["rows"]
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         tables = [
             io.read_table(file, outcomes.TRIALS, identity)
             for file, identity in zip(smk.input.trials, made["audit"], strict=True)

@@ -11,7 +11,7 @@ from certbd.data import datasets
 
 def main(smk: Any) -> None:
     """Make ``data.npz``."""
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         data = datasets.load(smk.params.settings["dataset"], Path(smk.resources.path))
         line = f"{smk.wildcards.dataset}: {datasets.describe(data)}"
         log.info("%s", line)

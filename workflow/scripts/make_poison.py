@@ -13,7 +13,7 @@ from certbd.attacks import attacks
 def main(smk: Any) -> None:
     """Make ``poisoned.npz`` and ``triggered.npz``."""
     attack, made = smk.params.settings["attack"], smk.params.inputs
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         if attack["kind"] == "none":
             none = np.array([], np.int64)

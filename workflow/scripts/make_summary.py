@@ -12,7 +12,7 @@ from certbd.report import metrics
 def main(smk: Any) -> None:
     """Make ``summary.csv``, ``curves.csv``, ``models.csv`` and their ``provenance.json``."""
     settings, made = smk.params.settings, smk.params.inputs
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         rows: list[dict[str, Any]] = []
         points: list[dict[str, Any]] = []
         lines: set[tuple[Any, ...]] = set()

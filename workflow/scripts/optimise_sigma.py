@@ -8,21 +8,22 @@ import pandas as pd
 from certbd import rng
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
-from certbd.learners import models
+from certbd.learners import learner as learners
 from certbd.training import ensembles, sigma
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
+from certbd.training.per_sample.entry import PerSample
 
 
 def main(smk: Any) -> None:
     """Make ``sigma.parquet``."""
     settings, made = smk.params.settings, smk.params.inputs
-    seed, start = settings["seed"], settings["noise"]["sigma"]
-    search = settings["noise"]["search"]
-    with job_log(smk.log[0]) as log:
+    seed, side = settings["seed"], PerSample.model_validate(settings["training"])
+    start, search = side.sigma, side.search
+    with job_log(smk) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
         n_classes = len(data.class_names)
         pilots = ensembles.train(
@@ -31,11 +32,11 @@ def main(smk: Any) -> None:
             learner,
             n_classes,
             seed,
-            range(search["pilots"]),
+            range(search.pilots),
             rng.PILOTS,
             device,
         )
-        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
+        module = learner.module(data.test_inputs.shape[1:], n_classes)
         parts = []
         for split, inputs in (
             (schemas.TRAIN, poisoned.inputs),

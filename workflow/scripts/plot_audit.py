@@ -12,11 +12,12 @@ from certbd.report import audit_plots
 def main(smk: Any) -> None:
     """Make ``figures/{dataset}/audit.svg`` and ``.pdf``."""
     settings = smk.params.settings
-    with job_log(smk.log[0]):
+    with job_log(smk):
         products.check_sums(smk.input.sums)
         audit = pd.read_csv(smk.input.audit)
         for dataset, path in zip(settings["datasets"], smk.output.figures, strict=True):
-            audit_plots.certified_against_broken(audit[audit["dataset"] == dataset], path)
+            here = audit[audit["dataset"] == dataset]
+            audit_plots.certified_against_broken(here, path, settings["colours"])
             products.sign_figure(path, io.provenance(settings, smk.params.code, {}))
 
 

@@ -12,7 +12,7 @@ from certbd.report import plots
 def main(smk: Any) -> None:
     """Make ``figures/{dataset}/sigma_distribution.svg`` and ``.pdf``."""
     settings, made = smk.params.settings, smk.params.inputs
-    with job_log(smk.log[0]):
+    with job_log(smk):
         runs = pd.DataFrame(settings["runs"])
         tables = [
             io.read_table(path, schemas.SIGMA, identity)

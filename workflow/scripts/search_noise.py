@@ -5,23 +5,22 @@ from typing import Any
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.certify import search
-from certbd.certify.guarantees import largest_norm
-from certbd.learners import models
+from certbd.learners import learner as learners
 from certbd.training import ensembles
+from certbd.training.world import largest_norm
 
 
 def main(smk: Any) -> None:
     """Make the grid of certified accuracy."""
     settings, made = smk.params.settings, smk.params.inputs
-    with job_log(smk.log[0]) as log:
+    with job_log(smk) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         device = ensembles.pick_device(smk.resources.device)
         norm = largest_norm(settings["attack_norm"], data, poisoned)
-        attack = search.Attack(norm, len(poisoned.indices))
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         n_classes = len(data.class_names)
-        grid = search.search_pairs(poisoned, attack, learner, n_classes, settings["search"], device)
+        grid = search.search_pairs(poisoned, norm, learner, n_classes, settings["search"], device)
         log.info("%s", search.describe(search.best(grid)))
         origin = io.provenance(settings, smk.params.code, made)
         io.write_table(smk.output.grid, grid, schemas.SEARCH, origin)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from certbd.artifacts import io, products
 from certbd.artifacts.logs import job_log
+from certbd.config import entries
 from certbd.report import plots
 from certbd.theory import discrete
 
@@ -15,12 +16,14 @@ def main(smk: Any) -> None:
     """Make ``reach.csv`` and ``figures/reach.svg``, and the table's provenance."""
     settings = smk.params.settings
     alpha, bound = settings["alpha"], settings["bound"]
-    with job_log(smk.log[0]) as log:
+    unanimous = entries.module(entries.BOUNDS, bound).unanimous
+    with job_log(smk) as log:
         rows = []
         for values, beta, n_models in product(
             settings["values"], settings["betas"], settings["n_models"]
         ):
-            reach = discrete.reach(beta, n_models, alpha, domain_size=values, bound=bound)
+            agreed = unanimous(n_models, alpha)
+            reach = int(discrete.certified_flips(agreed, beta, values))
             one, four = discrete.poisoned_images(reach, [1, 4]).tolist()
             rows.append((values, beta, n_models, bound, alpha, reach, one, four))
         columns = "values beta n_models bound alpha reach images_one_pixel images_four_pixel"

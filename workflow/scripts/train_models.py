@@ -2,32 +2,28 @@
 
 from typing import Any
 
-from certbd.artifacts import io, schemas
+from certbd.artifacts import io
 from certbd.artifacts.logs import job_log
-from certbd.learners import features, models
+from certbd.learners import features
+from certbd.learners import learner as learners
 from certbd.training import ensembles
-from certbd.training.draws import Draw, Gaussian, NoisyStatistic, draw_of
-from certbd.training.noise import sigma_of
+from certbd.training import side as training
 
 
 def main(smk: Any) -> None:
     """Make ``models/chunk-{chunk}.safetensors``."""
     settings = smk.params.settings
-    noise, n_classes = settings["noise"], settings["n_classes"]
-    with job_log(smk.log[0]):
+    n_classes = settings["n_classes"]
+    with job_log(smk):
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, smk.resources.poison)
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
-        inputs = features.apply(learner.get("features"), poisoned.inputs, device)
-        if noise is None:
-            n_rows, file = len(poisoned.labels), smk.input.get("sigma")
-            sigma = sigma_of(schemas.TRAIN, n_rows, None, file, smk.resources.sigma)
-            draw: Draw | NoisyStatistic = Gaussian(sigma)
-        else:
-            draw = draw_of(noise, n_classes)
+        inputs = features.apply(learner.features, poisoned.inputs, device)
+        side, n_rows = training.read(settings["training"]), len(poisoned.labels)
+        sigma = training.noise_of(side, n_rows, smk.input.get("sigma"), smk.resources.sigma)
         ensemble = ensembles.train(
             poisoned._replace(inputs=inputs),
-            draw,
+            training.draw_of(side, n_classes, sigma),
             learner,
             n_classes,
             settings["seed"],

@@ -1,8 +1,9 @@
-"""Which library code a script depends on.
+"""Which library code a job depends on.
 
 Snakemake watches a script's file, not the modules that it imports. The workflow passes the
-fingerprint of a rule's script as a parameter, so that a job runs anew when code that it uses
-has changed, and only then.
+fingerprint of a job's script, with the entries that the job uses (`config.entries`, which a script
+imports by name while it runs), as a parameter: a job runs again when code that it uses has changed,
+and only then.
 """
 
 import ast
@@ -14,7 +15,7 @@ from pathlib import Path
 PACKAGE = "certbd"
 
 
-def fingerprint(script: Path) -> str:
+def fingerprint(script: Path, entries: Iterable[str] = ()) -> str:
     """Hash a script and the ``certbd`` modules that it imports, directly or through others.
 
     What is hashed is the syntax tree without docstrings, so comments, docstrings and layout
@@ -24,6 +25,8 @@ def fingerprint(script: Path) -> str:
     ----------
     script : Path
         A file beside the ``certbd`` folder.
+    entries : iterable of str
+        Names of the modules of entries that the job uses.
 
     Returns
     -------
@@ -31,17 +34,17 @@ def fingerprint(script: Path) -> str:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for path in dependencies(script):
+    for path in dependencies(script, entries):
         digest.update(path.relative_to(script.parent).as_posix().encode())
         digest.update(_code(path.read_text()).encode())
     return digest.hexdigest()[:16]
 
 
-def dependencies(script: Path) -> list[Path]:
+def dependencies(script: Path, entries: Iterable[str] = ()) -> list[Path]:
     """Return the script and every ``certbd`` module that it needs, sorted after the script."""
     package = script.parent / PACKAGE
     found: set[Path] = set()
-    waiting = _imports(script, package)
+    waiting = _imports(script, package) | {_file(name, package) for name in entries}
     while waiting:
         path = waiting.pop()
         if path not in found:
@@ -50,26 +53,32 @@ def dependencies(script: Path) -> list[Path]:
     return [script, *sorted(found)]
 
 
-def check_loaded(script: Path, loaded: Iterable[str]) -> None:
+def check_loaded(script: Path, entries: Iterable[str], loaded: Iterable[str]) -> None:
     """Refuse to end a job that used a module whose code is not in its fingerprint.
 
-    `loaded` are names of modules. ``__init__.py`` files do not count: they hold docstrings alone.
+    `loaded` are names of modules. ``__init__.py`` files do not count: they hold docstrings and names
+    of entries alone.
 
     Raises
     ------
     RuntimeError
         If there is one: a change of it would not make the job run again.
     """
-    known, package = set(dependencies(script)), script.parent / PACKAGE
+    package = script.parent / PACKAGE
+    known = set(dependencies(script, entries))
     for name in sorted(loaded):
-        first, *parts = name.split(".")
-        if first == PACKAGE and parts:
-            file = package.joinpath(*parts).with_suffix(".py")
+        if name.startswith(f"{PACKAGE}."):
+            file = _file(name, package)
             if file.is_file() and file not in known:
                 raise RuntimeError(
                     f"{script.name}: module {name} was loaded, but is not among those that its "
-                    "fingerprint covers; import it by its name at the top of a module"
+                    "fingerprint covers; import it by its name at the top of a module, or name it "
+                    "among the entries of its stage (plan/stages.py)"
                 )
+
+
+def _file(name: str, package: Path) -> Path:
+    return package.joinpath(*name.split(".")[1:]).with_suffix(".py")
 
 
 def _imports(path: Path, package: Path) -> set[Path]:

@@ -18,8 +18,12 @@ LOGGER = logging.getLogger("certbd")
 
 
 @contextmanager
-def job_log(path: str | Path) -> Iterator[logging.Logger]:
-    """Send the library's log to a job's file; end the job with one line on unusable input."""
+def job_log(job: Any) -> Iterator[logging.Logger]:
+    """Send the library's log to a job's file; end the job with one line on unusable input.
+
+    `job` is what a script is given by Snakemake.
+    """
+    path = job.log[0]
     try:
         handler = _LogFile(path, mode="w")
     except OSError as error:
@@ -29,7 +33,7 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
     LOGGER.setLevel(logging.INFO)
     try:
         yield LOGGER
-        _check_modules()
+        _check_modules(job.params.get("entries", ()))
     except DataError as error:
         LOGGER.error("%s", error)
         sys.exit(f"error: {error}")
@@ -42,12 +46,12 @@ def job_log(path: str | Path) -> Iterator[logging.Logger]:
             handler.close()
 
 
-def _check_modules() -> None:
-    """Check, in a job, that the fingerprint of its script covers every module that it loaded."""
+def _check_modules(entries: Iterable[str]) -> None:
+    """Check, in a job, that its fingerprint covers every module that it loaded."""
     copy = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
     script = SCRIPTS / copy.name.partition(".")[2]  # Snakemake runs tmpxyz.train_models.py
     if script.is_file():
-        check_loaded(script, list(sys.modules))
+        check_loaded(script, entries, list(sys.modules))
 
 
 class _LogFile(logging.FileHandler):

@@ -8,7 +8,6 @@ import pandas as pd
 from certbd.artifacts.logs import LOGGER
 from certbd.audit.trials import Case
 from certbd.audit.worlds import without_trigger
-from certbd.config.axes import COVERS_LABELS
 
 INSIDE = 0.99
 """Of the median radius: how far the trigger is taken off where no certificate covers all of it."""
@@ -24,7 +23,7 @@ def claim_trials(case: Case) -> Parts:
     if len(rows) and not (rows["radius_trigger"] > norm).any():
         share = INSIDE * rows["radius_trigger"].median() / norm
     LOGGER.info("claim: %.3g of the trigger's norm taken off", share)
-    by_rows = case.defense in COVERS_LABELS
+    by_rows = case.side.covers_labels
     world = without_trigger(
         case.given, case.clean.inputs, case.clean.labels if by_rows else None,
         1.0 if by_rows else share,
@@ -39,22 +38,3 @@ def claim_trials(case: Case) -> Parts:
         rows = rows[rows["radius_rows"] >= len(case.given.indices)]
         if len(rows):
             yield case.compare(world, rows, case.inputs(rows), ("rows", "claim", 1.0))
-
-
-def discrete_claims(case: Case) -> Parts:
-    """Restore training set and test input, or that one of them which certificates cover."""
-    if not len(case.given.indices):
-        return
-    rows = case.certified()
-    points, twins = case.inputs(rows), case.inputs(rows, twins=True)
-    own = (points != twins).reshape(len(rows), -1).sum(1)
-    training = sum(int(np.sum(a != b)) for a, b in zip(case.given[:2], case.clean[:2], strict=True))
-    for train, test in ((True, True), (True, False), (False, True)):
-        cost = training * train + own * test
-        covered = (rows["radius_l0"].to_numpy() >= cost) & (cost > 0)
-        if covered.any():
-            LOGGER.info("claim: training set restored: %s, test input restored: %s", train, test)
-            world = case.clean if train else case.given
-            moved = (twins if test else points)[covered]
-            yield case.compare(world, rows[covered], moved, ("l0", "claim", 1.0))
-            return

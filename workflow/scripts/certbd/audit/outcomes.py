@@ -26,7 +26,8 @@ AXES = ("dataset", "attack", "defense", "noise", "certificate", "side", "scale")
 AUDIT = (*AXES, "trials", "violations", "violation_rate_upper", "without_votes")
 """Columns of ``audit.csv``."""
 NOT_TRIED = {"certificate": "any", "side": "not tried", "scale": np.nan}
-"""What the row of a run holds of which no certificate was tried."""
+"""What the row of a run holds of which no certificate was tried; else the name of one that was
+not tried by searches of training sets."""
 TRIALS = pa.schema(
     [
         pa.field("split", pa.string(), nullable=False),
@@ -80,7 +81,7 @@ def summarise(runs: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> pd.Data
     ``violation_rate_upper`` is Clopper and Pearson's bound at `CONFIDENCE`, as if trials were
     independent; inputs that share models are not.
     """
-    tables = [_known(trials).assign(**{a: run[a] for a in AXES[:4]}) for run, trials in runs]
+    tables = [_known(run, trials).assign(**{a: run[a] for a in AXES[:4]}) for run, trials in runs]
     if not tables:
         return pd.DataFrame(columns=AUDIT)
     groups = pd.concat(tables).groupby(list(AXES), dropna=False)
@@ -93,19 +94,25 @@ def summarise(runs: Sequence[tuple[Mapping[str, Any], pd.DataFrame]]) -> pd.Data
     return counts.assign(violation_rate_upper=upper)[[*AUDIT]].sort_values(list(AXES))
 
 
-def _known(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return each trial's part in the counts of `summarise`."""
+def _known(run: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
+    """Return each trial's part in the counts of `summarise`, and what was not tried of a run."""
+    nothing = {"trials": 0, "violations": 0, "without_votes": 0}
     if not len(trials):
-        return pd.DataFrame([NOT_TRIED | {"trials": 0, "violations": 0, "without_votes": 0}])
+        return pd.DataFrame([NOT_TRIED | nothing])
     held = (trials["voted"] > 0).to_numpy()
     counts = {"trials": held, "violations": trials["broken"] & held, "without_votes": ~held}
-    return trials[list(AXES[4:])].assign(**counts)
+    known = trials[list(AXES[4:])].assign(**counts)
+    untried = [NOT_TRIED | {"certificate": name} | nothing for name in run.get("untried", ())]
+    return pd.concat([known, pd.DataFrame(untried)]) if untried else known
 
 
 def untried(summary: pd.DataFrame) -> list[str]:
-    """Name the runs of ``audit.csv`` of which no certificate was tried."""
-    axes = summary.loc[summary["side"] == NOT_TRIED["side"], list(AXES[:4])]
-    return ["/".join(row) for row in axes.astype(str).to_numpy()]
+    """Name the runs of ``audit.csv`` of which no certificate was tried, or none on a training set."""
+    rows = summary.loc[summary["side"] == NOT_TRIED["side"], list(AXES[:5])].astype(str)
+    return [
+        "/".join(row[:4]) + ("" if row[4] == NOT_TRIED["certificate"] else f" ({row[4]}, training)")
+        for row in rows.to_numpy()
+    ]
 
 
 def explained(violations: int, trials: int, alpha: float) -> bool:

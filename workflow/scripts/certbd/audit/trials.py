@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from certbd.audit.outcomes import broken
 from certbd.audit.worlds import Inputs, Noise, Procedure
 from certbd.data.domains import Replacement, shifts
 from certbd.learners.networks import Ensemble
-from certbd.training.draws import NoisyStatistic
+from certbd.training.side import TrainingSide
 
 PILOTS = 64
 """Models that searches see."""
@@ -40,12 +40,11 @@ class Case:
 
     Training sets and test inputs are features where the learner has any. `given` and `clean` are
     the training set with and without the attack; `points` and `twins` each split's test inputs.
-    `sigma_train` is the noise on training inputs, None for a defence that has none; `noise` is
-    discrete noise, None for Gaussian; `search` is cert_ssb's entry of the configuration.
+    `sigma_train` is the noise on training inputs, None for a side that has none; `noise` is discrete
+    noise, None for Gaussian.
     """
 
     procedure: Procedure
-    defense: str
     alpha: float
     attack_norm: float
     given: PoisonedSet
@@ -55,8 +54,12 @@ class Case:
     table: pd.DataFrame
     sigma_train: NDArray[np.float64] | None
     noise: Replacement | None
-    search: Mapping[str, Any] | None
     budget: Budget
+
+    @property
+    def side(self) -> TrainingSide:
+        """The training side of the run."""
+        return self.procedure.side
 
     def certified(self, radius: str = "margin") -> pd.DataFrame:
         """Return the rows that did not abstain and have a positive radius."""
@@ -68,8 +71,7 @@ class Case:
 
     def retrained(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Pick the rows that get training sets of their own."""
-        draw, learner = self.procedure.draw, self.procedure.learner
-        quick = isinstance(draw, NoisyStatistic) or learner["kind"] == "nearest_class_mean"
+        quick = self.side.trains_quickly or self.procedure.learner.by_class_means
         return self._pick(self.budget.inputs if quick else self.budget.network_inputs, rows)
 
     def _pick(self, most: int, rows: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +89,7 @@ class Case:
     def training_noise(self) -> NDArray[np.float64]:
         """Return the Gaussian noise on each training input; raise ValueError if there is none."""
         if self.sigma_train is None:
-            raise ValueError(f"defence {self.defense} has no Gaussian noise on training inputs")
+            raise ValueError(f"training side {self.side.kind} has no Gaussian noise on inputs")
         return self.sigma_train
 
     def test_noise(self, rows: pd.DataFrame) -> Noise:

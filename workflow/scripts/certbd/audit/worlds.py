@@ -6,10 +6,9 @@ given world's votes says nothing of theirs.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +18,14 @@ from torch import nn
 from certbd import rng
 from certbd.artifacts.io import PoisonedSet
 from certbd.artifacts.logs import LOGGER
-from certbd.data.domains import Replacement
-from certbd.learners import models
+from certbd.learners.learner import Learner
 from certbd.learners.networks import Ensemble
+from certbd.testing.side import Noise
 from certbd.testing.votes import vote
 from certbd.training import ensembles
-from certbd.training.draws import Draw, NoisyStatistic
+from certbd.training.draw import Draw
+from certbd.training.side import TrainingSide
 
-Noise = float | NDArray[np.float64] | Replacement
 Inputs = NDArray[np.float32]
 ENSEMBLE_BYTES = 2**28
 """Memory for the parameters of models that vote together; others are trained after them."""
@@ -40,8 +39,9 @@ class Procedure:
     score (softmax), not by votes.
     """
 
-    learner: Mapping[str, Any]
-    draw: Draw | NoisyStatistic
+    learner: Learner
+    side: TrainingSide
+    draw: Draw
     n_classes: int
     seed: int
     n_models: int
@@ -50,7 +50,7 @@ class Procedure:
 
     def module(self, shape: tuple[int, ...]) -> nn.Module:
         """Return the shape of a model for inputs of this shape."""
-        return models.build(self.learner, shape, self.n_classes)
+        return self.learner.module(shape, self.n_classes)
 
     def fresh(self, n_models: int | None = None) -> range:
         """Return so many models that have not voted, as many as have if left out."""

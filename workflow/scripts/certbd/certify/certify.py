@@ -9,17 +9,22 @@ from numpy.typing import NDArray
 
 from certbd.artifacts.schemas import ABSTAIN
 from certbd.certify.claims import claim
-from certbd.certify.guarantees import Guarantee
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
+from certbd.training.world import Guarantee
 from certbd.theory.storage import order_sensitivity, storage_update
 
-PUBLISHED = ("rab", "cert_ssb", "external")
-"""Defences with a published radius: sigma times the margin."""
 RADII = ("joint", "trigger", "trigger_general", "trigger_statistic", "rows", "l0")
 EMPTY = {f"radius_{name}": np.nan for name in RADII} | {"covers_attack": None}
 ORDERS = 10
 """Random query orders in which storage-update is repeated."""
+
+
+class Paper(NamedTuple):
+    """Whether there is a published radius, sigma times the margin, and it is stored and updated."""
+
+    published: bool
+    stored: bool
 
 
 class VotedSplit(NamedTuple):
@@ -36,14 +41,14 @@ def certify_splits(
     splits: Iterable[VotedSplit],
     guarantee: Guarantee | None,
     certification: Certification,
-    defense: str,
+    paper: Paper,
     orders: np.random.Generator,
 ) -> pd.DataFrame:
     """Certify the test inputs of every split; parameters as for `certify_split`."""
     splits = [split for split in splits if len(split.labels)]
     n_certificates = sum(len(split.labels) for split in splits)
     tables = [
-        certify_split(split, guarantee, certification, n_certificates, defense, orders)
+        certify_split(split, guarantee, certification, n_certificates, paper, orders)
         for split in splits
     ]
     return pd.concat(tables, ignore_index=True)
@@ -54,7 +59,7 @@ def certify_split(
     guarantee: Guarantee | None,
     certification: Certification,
     n_certificates: int,
-    defense: str,
+    paper: Paper,
     orders: np.random.Generator,
 ) -> pd.DataFrame:
     """Certify every input of a split.
@@ -65,9 +70,8 @@ def certify_split(
         None if nothing on the training side was random: then there is only a published radius.
     n_certificates : int
         Number of certificates among which `multiplicity: simultaneous` shares alpha.
-    defense : str
-        Those in `PUBLISHED` have a published radius; ``cert_ssb``'s goes through storage-update,
-        in sample order.
+    paper : Paper
+        What becomes of the published radius; storage-update takes inputs in sample order.
     orders : Generator
         Draws the random query orders of `storage.order_sensitivity`.
 
@@ -91,7 +95,7 @@ def certify_split(
             "p_lower": claims.p_lower,
             "margin": margin,
             "sigma": split.sigma,
-            "radius_paper": split.sigma * margin.clip(0) if defense in PUBLISHED else np.nan,
+            "radius_paper": split.sigma * margin.clip(0) if paper.published else np.nan,
             **EMPTY,
             "storage_action": None,
             "storage_order_sensitivity": np.nan,
@@ -99,7 +103,7 @@ def certify_split(
     )
     if guarantee is not None:
         table = table.assign(**guarantee.columns(claims, split.sigma))
-    if defense == "cert_ssb" and split.inputs is not None:
+    if paper.stored and split.inputs is not None:
         queries = (split.inputs, certified, table["radius_paper"].to_numpy())
         updated = storage_update(*queries)
         table["radius_paper"] = updated.radii

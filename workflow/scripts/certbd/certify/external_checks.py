@@ -70,16 +70,20 @@ def check_setting(
 def check_origin(
     path: str, made: Mapping[str, Any], sigma: pd.Series, settings: Mapping[str, float | None]
 ) -> None:
-    """Refuse noise that is not what votes of certbd itself were made under."""
-    if "noise" not in made:
+    """Refuse noise that is not what votes of certbd itself were made under.
+
+    `made` are the settings in the provenance of the file; nothing for files from elsewhere.
+    """
+    if "testing" not in made:
         return
-    noise = made["noise"] or {}
-    says = f"{path}: its votes were made under {noise or 'noise of its own for each input'}"
-    constant = noise or settings["sigma_test"] is not None
-    if constant and not same(sigma, noise.get("test", np.nan)).all():
+    test, training = made["testing"], made["training"]
+    says = f"{path}: its votes were made under {test}, by models of {training}"
+    constant = "level" in test or test["kind"] != "noise" or settings["sigma_test"] is not None
+    if constant and not same(sigma, test.get("level", np.nan)).all():
         raise DataError(f"{says}, not under sigma (or the key sigma_test) {sigma.iloc[0]}")
     train = settings["sigma_train"]
-    if train is not None and not same(train, noise.get("train", np.nan)):
+    constant = training["kind"] == "gaussian"
+    if train is not None and not same(train, training["sigma"] if constant else np.nan):
         raise DataError(f"{says}, not with the key sigma_train {train}")
 
 

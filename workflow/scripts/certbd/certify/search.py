@@ -6,7 +6,7 @@ under attack (``docs/theory.md``, section 2): search on data that you trust, or 
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,25 +16,19 @@ from numpy.typing import NDArray
 from certbd import rng
 from certbd.artifacts.io import DataError, PoisonedSet
 from certbd.certify.claims import claim
-from certbd.certify.coverage import guarantee_of, outline
-from certbd.certify.guarantees import Guarantee
 from certbd.certify.tally import Tally
-from certbd.config.axes import ROWS, Certification
-from certbd.config.contradictions import NOISE_KEYS
-from certbd.learners import features, models
+from certbd.config import defences
+from certbd.config.axes import SEARCH_BOUND, Certification
+from certbd.learners import features
+from certbd.learners.learner import Learner
 from certbd.testing.votes import vote
 from certbd.training import ensembles
-from certbd.training.draws import draw_of
+from certbd.training import side as sides
+from certbd.training.side import TrainingSide
+from certbd.training.world import Guarantee, World
 
 VALIDATION_SHARE = 3
 """One in three training inputs of each class is held out."""
-
-
-class Attack(NamedTuple):
-    """What must be covered: a trigger of this norm on this many of the training inputs."""
-
-    norm: float
-    n_poisoned: int
 
 
 def hold_out(
@@ -53,8 +47,8 @@ def hold_out(
 
 def search_pairs(
     training: PoisonedSet,
-    attack: Attack,
-    learner: Mapping[str, Any],
+    norm: float,
+    learner: Learner,
     n_classes: int,
     search: Mapping[str, Any],
     device: torch.device,
@@ -66,6 +60,8 @@ def search_pairs(
 
     Parameters
     ----------
+    norm : float
+        Of the trigger that must be covered.
     search : mapping
         An entry of the configuration's ``searches``.
 
@@ -79,23 +75,19 @@ def search_pairs(
     DataError
         If more rows are to be drawn than are left to train on.
     """
-    seed, indices, defense = search["seed"], range(search["n_models"]), search["defense"]
+    seed, indices, defence = search["seed"], range(search["n_models"]), defences.read(search["defense"])
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
-    labels, parameter = training.labels[rows], NOISE_KEYS[defense][0]
-    entry = learner.get("features")
-    inputs, encode = features.before_noise(entry, training.inputs[rows], True, device)
-    fit = fit._replace(inputs=features.apply(entry, fit.inputs, device))
-    _check_draw(search, len(fit.labels))
-    module = models.build(learner, fit.inputs.shape[1:], n_classes)
+    labels, parameter = training.labels[rows], str(defence.searched)
+    inputs, encode = features.before_noise(learner.features, training.inputs[rows], True, device)
+    fit = fit._replace(inputs=features.apply(learner.features, fit.inputs, device))
+    module = learner.module(fit.inputs.shape[1:], n_classes)
     points = []
     for value in search[parameter]:
-        noise = {"train" if parameter == "sigma_train" else parameter: value}
-        draw = draw_of(noise, n_classes)
+        side = defence.training_side({parameter: value})
+        _check_fit(side, len(fit.labels))
+        draw = sides.draw_of(side, n_classes, sides.noise_of(side, len(fit.labels), None, None))
         pilots = ensembles.train(fit, draw, learner, n_classes, seed, indices, rng.PILOTS, device)
-        sigma_train = None if defense in ROWS else np.full(len(training.labels), value)
-        guarantee = guarantee_of(
-            defense, noise, outline(learner), training.labels, n_classes, sigma_train, attack[::-1]
-        )
+        guarantee = sides.guarantee_of(side, _world(side, training, norm, learner, n_classes))
         for sigma_test in search["sigma_test"]:
             generators = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)
             votes, _ = vote(module, pilots, inputs, sigma_test, generators, encode=encode)
@@ -106,12 +98,25 @@ def search_pairs(
     return grid.assign(best=grid.index == best(grid).name)
 
 
-def _check_draw(search: Mapping[str, Any], n_rows: int) -> None:
-    if (most := max(search.get("n_drawn", [0]))) > n_rows:
-        raise DataError(
-            f"searches: n_drawn {most}; allowed: at most the {n_rows} training inputs that are "
-            "not held out"
-        )
+def _world(
+    side: TrainingSide, training: PoisonedSet, norm: float, learner: Learner, n_classes: int
+) -> World:
+    mapped = learner.features
+    return World(
+        training=training,
+        n_classes=n_classes,
+        by_class_means=learner.by_class_means,
+        never_negative=mapped is not None and mapped.never_negative,
+        sigma_train=sides.noise_of(side, len(training.labels), None, None),
+        attack_norm=norm,
+    )
+
+
+def _check_fit(side: TrainingSide, n_rows: int) -> None:
+    try:
+        side.check_fit(n_rows)
+    except ValueError as error:
+        raise DataError(f"searches: {error} that are not held out; allowed: fewer") from error
 
 
 def _certified(
@@ -124,7 +129,7 @@ def _certified(
 ) -> dict[str, float]:
     """Return shares of inputs predicted right, and certified right at the attack."""
     counts = np.stack([(votes == label).sum(0) for label in range(n_classes)], axis=1)
-    certification = Certification(len(votes), "majority", alpha, "per_input")
+    certification = Certification(len(votes), SEARCH_BOUND, alpha, "per_input")
     claims = claim(Tally(counts, None), certification, len(labels))
     columns = guarantee.columns(claims, np.full(len(labels), sigma_test))
     right = (claims.predicted == labels) & (claims.margin > 0)

@@ -18,6 +18,12 @@ class Tally(NamedTuple):
     votes: NDArray[np.int64]
     scores: NDArray[np.float64] | None
 
+    def mean_scores(self, n_models: int) -> NDArray[np.float64]:
+        """Return mean scores (inputs, classes); raise ValueError if there are none."""
+        if self.scores is None:
+            raise ValueError("a bound on mean scores needs scores")
+        return self.scores / n_models
+
 
 class Count(NamedTuple):
     """A `Tally` for each split, and the models that failed: model, fault (diverged, constant)."""

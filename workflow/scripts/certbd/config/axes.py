@@ -23,23 +23,12 @@ class Certification(NamedTuple):
     multiplicity: str
 
 
-ROWS = ("bagging", "statistic")
-"""Defences that cover rows; they take features, and need no noise on the test input."""
-COVERS_LABELS = ("discrete", "bagging", "statistic")
-"""Defences whose certificates hold whatever the attacker did to labels."""
-CURVES_OF = {
-    "rab": ("trigger", "joint", "paper"),
-    "cert_ssb": ("trigger", "joint", "paper"),
-    "decoupled": ("trigger", "joint"),
-    "discrete": ("l0",),
-    "bagging": ("trigger", "rows"),
-    "statistic": ("trigger", "rows"),
-}
-"""Certificates of each defence that are drawn."""
+EXTERNAL = "external"
+"""In the place of the defence: models that were trained elsewhere."""
+SEARCH_BOUND = "majority"
+"""The bound that `noise_search` certifies with."""
 CHANGES = ("rows", "l0")
 """Certificates whose radius is a number of rows or coordinates; -1 where not even 0 is covered."""
-SCORE_BOUNDS = ("hoeffding", "kl")
-"""Bounds on mean scores; the others are on hard votes."""
 
 
 def alpha_of_certificate(certification: Certification, n_certificates: int) -> float:

@@ -10,14 +10,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
-from certbd.config.axes import ROWS, Certification, Run
-from certbd.config.contradictions import NOISE_KEYS, Entry, contradictions, external_run
+from certbd.config import defences, schema
+from certbd.config.axes import Certification, Run
+from certbd.config.contradictions import Entry, contradictions, external_run
 
 MOST_VALUES, MOST_LEVELS = 100_000, 20
 """Size of a configuration beyond which it is refused."""
@@ -48,19 +47,13 @@ class Config:
     external: Mapping[Run, Entry]
     rows: tuple[tuple[Run, Certification], ...]
 
-    def noise_levels(self, run: Run) -> dict[str, float] | None:
-        """Noise on training and test inputs; None where each input has its own (cert_ssb)."""
-        if run.defense == "cert_ssb":
-            return None
-        if run.defense == "discrete":
-            noise = {"values": 2, **self.noises[run.noise]}
-            kept = {"beta_labels": noise["beta"]} | noise
-            return {key: kept[key] for key in ("values", "beta", "beta_labels")}
-        if run.defense in ROWS:
-            entry, key = self.noises[run.noise], NOISE_KEYS[run.defense][0]
-            return {key: entry[key], "test": float(entry["sigma_test"])}
-        train, *test = (float(self.noises[run.noise][key]) for key in NOISE_KEYS[run.defense])
-        return {"train": train, "test": test[0] if test else train}
+    def training_side(self, run: Run) -> Any:
+        """Return what models of a run see of the training set, typed (`training.side`)."""
+        return defences.read(run.defense).training_side(self.noises[run.noise])
+
+    def test_side(self, run: Run) -> Any:
+        """Return what votes of a run are cast on, typed (`testing.side`)."""
+        return defences.read(run.defense).test_side(self.noises[run.noise])
 
     def chunks(self, n_models: int) -> list[str]:
         """Names of the chunks that hold models 0 to ``n_models - 1``: first and last model."""
@@ -68,7 +61,7 @@ class Config:
         return [f"{first}-{first + self.chunk_size - 1}" for first in firsts]
 
 
-def read_config(raw: Mapping[str, Any], schema_file: Path) -> Config:
+def read_config(raw: Mapping[str, Any]) -> Config:
     """Check a configuration as Snakemake merged it, fill in defaults and freeze it.
 
     Raises
@@ -77,9 +70,8 @@ def read_config(raw: Mapping[str, Any], schema_file: Path) -> Config:
         If a key is unknown, missing or has a value that is not allowed, if a name is not
         defined, or if settings contradict each other.
     """
-    schema = yaml.safe_load(schema_file.read_text())
     settings = _plain(raw, 0, iter(range(MOST_VALUES)))
-    _refuse(_schema_mistakes(settings, schema))
+    _refuse(_schema_mistakes(settings))
     _refuse(contradictions(settings))
     experiments = settings.pop("experiments")
     rows = tuple(row for experiment in experiments for row in _rows(experiment))
@@ -108,11 +100,11 @@ def _plain(value: Any, depth: int, room: Iterator[int]) -> Any:
     return value
 
 
-def _schema_mistakes(raw: Any, schema: Entry) -> Iterator[str]:
+def _schema_mistakes(raw: Any) -> Iterator[str]:
     misnamed = list(_unusual(raw, ""))
     yield from misnamed
     if not misnamed:
-        validator = _filling_validator()(schema)
+        validator = _filling_validator()(schema.whole())
         for error in sorted(validator.iter_errors(raw), key=lambda e: [str(p) for p in e.path]):
             yield _explain(error)
 

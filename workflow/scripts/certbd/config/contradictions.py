@@ -1,21 +1,12 @@
 """What a schema cannot say of a configuration: names not defined, settings that do not fit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from certbd.config.axes import COVERS_LABELS, ROWS, Run
+from certbd.config import defences, entries
+from certbd.config.axes import EXTERNAL, Run
 
-NOISE_KEYS = {
-    "rab": ("sigma",),
-    "cert_ssb": ("sigma",),
-    "decoupled": ("sigma_train", "sigma_test"),
-    "discrete": ("beta",),
-    "bagging": ("n_drawn", "sigma_test"),
-    "statistic": ("sigma_statistic", "sigma_test"),
-}
-SEARCHED = ("decoupled", "bagging", "statistic")
-NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
 Entry = Mapping[str, Any]
 MOST_CHUNKS = 100_000
 """Jobs of one ensemble beyond which a configuration is refused."""
@@ -41,9 +32,10 @@ TAKEN = {
 def contradictions(raw: Entry) -> Iterator[str]:
     """Find what a schema cannot say: names not defined, settings that do not fit each other."""
     yield from _undefined(raw, "undefended", raw["undefended"], "learners")
-    network = raw["learners"].get(raw["undefended"])
-    if network and network["kind"] not in NETWORKS:
-        kinds = ", ".join(NETWORKS)
+    undefended = raw["learners"].get(raw["undefended"])
+    networks = [kind for kind in entries.names(entries.LEARNERS) if _learner_type(kind).network]
+    if undefended and undefended["kind"] not in networks:
+        kinds = ", ".join(networks)
         yield f"undefended: {raw['undefended']!r} is not a network; allowed kinds: {kinds}"
     yield from _taken_names(raw)
     for name, grid in raw["curves"].items():
@@ -52,15 +44,12 @@ def contradictions(raw: Entry) -> Iterator[str]:
     for name, entry in raw["datasets"].items():
         yield from _dataset_contradictions(entry, f"datasets.{name}")
     for name, noise in raw["noises"].items():
-        low, high = noise["search"]["bounds"]
-        if not low <= 1 <= high:
-            yield (
-                f"noises.{name}.search.bounds: [{low}, {high}] does not hold 1, "
-                "where the search starts"
-            )
-        yield from _low_betas(f"noises.{name}.beta", noise.get("beta", 1), noise.get("values", 2))
+        for side in entries.names(entries.TRAINING):
+            for key, message in _side_type(side).mistakes(noise):
+                yield f"noises.{name}.{key}: {message}"
     for beta, size in product(raw["reach"]["betas"], raw["reach"]["values"]):
-        yield from _low_betas("reach.betas", beta, size)
+        if message := entries.module(entries.TRAINING, "flips", "entry").low_beta(beta, size):
+            yield f"reach.betas: {message}"
     for name, reference in raw["references"].items():
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
@@ -85,10 +74,11 @@ def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str
     """Find a search that lacks its defence's parameter, or has another's."""
     for key, table in (("dataset", "datasets"), ("attack", "attacks"), ("learner", "learners")):
         yield from _undefined(raw, f"{path}.{key}", search[key], table)
-    if raw["attacks"].get(search["attack"], {}).get("kind") == "none":
+    attack = raw["attacks"].get(search["attack"])
+    if attack and not entries.module(entries.ATTACKS, attack["kind"]).KIND.simulated:
         yield f"{path}.attack: {search['attack']!r} has no trigger to be covered"
-    own, _ = NOISE_KEYS[search["defense"]]
-    given = {NOISE_KEYS[defense][0] for defense in SEARCHED} & set(search)
+    own = defences.read(search["defense"]).searched
+    given = {defences.read(name).searched for name in defences.names()} & set(search)
     if given != {own}:
         found = " and ".join(sorted(given)) or "none"
         yield f"{path}: {found}; allowed with defense {search['defense']}: {own}"
@@ -109,9 +99,12 @@ def _taken_names(raw: Entry) -> Iterator[str]:
                 yield f"{table}.{name}: the workflow's own files have this name; choose another"
 
 
-def _low_betas(path: str, beta: float, size: int) -> Iterator[str]:
-    if beta * size <= 1:
-        yield f"{path}: {beta} with values: {size}; allowed: above 1/{size} (drawn anew), below 1"
+def _learner_type(kind: str) -> Any:
+    return entries.module(entries.LEARNERS, kind).KIND
+
+
+def _side_type(kind: str) -> Any:
+    return entries.module(entries.TRAINING, kind, "entry").KIND
 
 
 def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:
@@ -163,17 +156,19 @@ def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str)
 def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
     """Find noises that are not of the defence's kind, and a size that chunks do not fill."""
     defense = experiment["defense"]
+    defence = defences.read(defense)
     for name in experiment["noises"]:
         noise = raw["noises"].get(name)
-        missing = [key for key in NOISE_KEYS[defense] if noise and key not in noise]
+        missing = [key for key in defence.needs if noise and key not in noise]
         if missing:
             yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
-        if defense == "decoupled" and noise and noise.get("sigma_test") == 0:
-            yield f"noises.{name}.sigma_test: 0; allowed with defense decoupled: a number above 0"
+        elif noise and not defence.without_test_noise and noise.get("sigma_test", 1) == 0:
+            yield from _silent(defence.needs, name, defense)
     if learner := raw["learners"].get(experiment["learner"]):
         yield from _learner_misfits(learner, defense, f"{path}.learner")
-    if defense == "discrete" and experiment["certify"]["bound"] == "runner_up":
-        yield f"{path}.certify.bound: runner_up; allowed with defense discrete: any other"
+    bound = experiment["certify"]["bound"]
+    if defence.side.alone and not hasattr(entries.module(entries.BOUNDS, bound), "unanimous"):
+        yield f"{path}.certify.bound: {bound}; allowed with defense {defense}: any other"
     n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
     if n_models % chunk_size:
         yield (
@@ -191,28 +186,41 @@ def _unlisted_classes(raw: Entry, experiment: Entry, path: str) -> Iterator[str]
     """Find classes that are read off labels which the defence says may be wrong."""
     name, defense = experiment["dataset"], experiment["defense"]
     entry = raw["datasets"].get(name)
-    if entry and defense in COVERS_LABELS and "classes" not in entry:
+    if entry and defences.read(defense).side.covers_labels and "classes" not in entry:
         yield (
             f"datasets.{name}.classes: left out; {path} with defense {defense} needs every class "
             "listed, because its certificates cover labels, so the classes may not be read off them"
         )
 
 
-def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
-    """Find learners that a defence cannot train."""
-    if defense == "discrete" and learner["kind"] == "nearest_class_mean":
-        yield f"{path}: nearest_class_mean learns under Gaussian noise; allowed: any other"
-    if defense == "statistic" and learner["kind"] != "class_sums":
-        yield f"{path}: kind {learner['kind']}; allowed with defense statistic: class_sums"
-    if defense not in ROWS and learner["kind"] == "class_sums":
-        yield f"{path}: class_sums is for {' and '.join(ROWS)}, not for defense {defense}"
-    if defense in ("rab", "cert_ssb", "discrete") and "features" in learner:
-        allowed = ", ".join(("decoupled", *ROWS))
-        yield f"{path}: features are for {allowed}, not for defense {defense}"
-    if defense == "decoupled" and learner.get("features", {}).get("kind") == "encoder":
+def _silent(needs: Sequence[str], name: str, defense: str) -> Iterator[str]:
+    """Refuse votes without noise where the defence needs it."""
+    if "sigma_test" in needs:
         yield (
-            f"{path}: features of kind encoder, whose Lipschitz constant is not known, are for "
-            f"{' and '.join(ROWS)}; allowed with defense decoupled: any other kind"
+            f"noises.{name}.sigma_test: 0; allowed with defense {defense}: a number above 0"
+        )
+
+
+def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
+    """Find learners that a defence cannot train, and features that it cannot see through."""
+    defence, kind = defences.read(defense), learner["kind"]
+    shows = defence.side.shows
+    fit = [name for name in entries.names(entries.LEARNERS) if shows in _learner_type(name).learns_from]
+    if kind not in fit:
+        yield f"{path}: kind {kind}; allowed with defense {defense}: {', '.join(fit)}"
+    if "features" not in learner:
+        return
+    every = {name: defences.read(name).features for name in defences.names()}
+    if defence.features == "none":
+        some = ", ".join(name for name, allowed in every.items() if allowed != "none")
+        yield f"{path}: features are for {some}, not for defense {defense}"
+    mapped = learner["features"]["kind"]
+    lipschitz = entries.module(entries.MAPS, mapped).KIND.lipschitz
+    if defence.features == "lipschitz" and not lipschitz:
+        some = " and ".join(name for name, allowed in every.items() if allowed == "any")
+        yield (
+            f"{path}: features of kind {mapped}, whose Lipschitz constant is not known, are for "
+            f"{some}; allowed with defense {defense}: any other kind"
         )
 
 
@@ -228,7 +236,7 @@ def external_run(experiment: Entry) -> Run:
     return Run(
         experiment["dataset"],
         attack,
-        "external",
+        EXTERNAL,
         experiment["noise"],
         experiment["learner"],
         int(experiment["seed"]),

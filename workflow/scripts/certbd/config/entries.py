@@ -7,6 +7,7 @@ fingerprint covers, the entries it uses and no others.
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -41,6 +42,11 @@ def name_of(folder: str, kind: str, part: str = "") -> str:
 def module(folder: str, kind: str, part: str = "") -> ModuleType:
     """Return an entry's module; errors as `name_of`."""
     return import_module(name_of(folder, kind, part))
+
+
+def has(folder: str, kind: str, part: str) -> bool:
+    """Return whether an entry that is a folder has a part."""
+    return find_spec(name_of(folder, kind, part)) is not None
 
 
 def read(folder: str, settings: Mapping[str, Any], part: str = "") -> Any:

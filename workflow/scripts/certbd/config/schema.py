@@ -26,6 +26,7 @@ TABLES = {
 FOLDER_OF = {
     "datasets": entries.DATASETS, "attacks": entries.ATTACKS, "learners": entries.LEARNERS,
 }  # fmt: skip
+PLURAL = {"search": "searches", "reference": "references"}
 NEEDED = ("datasets", "attacks", "noises", "learners", "undefended", "experiments")
 
 
@@ -38,15 +39,16 @@ def whole() -> Schema:
         name: parts.table(f"{name}_entry", _by_kind(parts, FOLDER_OF[name], said))
         for name, said in TABLES.items()
     }
+    parts.definitions["features"] = _by_kind(parts, entries.MAPS, "what a learner sees of inputs")
     properties = settings["properties"] | tables
     properties["noises"] = parts.table("noise", _noise(parts))
     properties["experiments"] = {"type": "array", "minItems": 1, "items": _experiment(parts)}
     for name, entry, said in (
-        ("searches", _search(parts), "searches for the parameters of defences, by name"),
-        ("references", parts.of(types.Reference), "published results, by name"),
+        ("search", _search(parts), "searches for the parameters of defences, by name"),
+        ("reference", parts.of(types.Reference), "published results, by name"),
     ):
-        table = parts.table(name.removesuffix("s"), entry)
-        properties[name] = {"description": said, "default": {}} | table
+        table = parts.table(name, entry)
+        properties[PLURAL[name]] = {"description": said, "default": {}} | table
     return TITLE | {
         "type": "object",
         "additionalProperties": False,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from certbd.config.axes import CURVES_OF, Certification, Run
+from certbd.config import defences
+from certbd.config.axes import Certification, Run
 
 DATASET = "results/{dataset}"
 ATTACK = f"{DATASET}/{{attack}}"
@@ -14,7 +15,7 @@ EXTERNAL = CERTIFICATION.replace("{defense}", "external")
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 NAME = r"[a-z0-9][a-z0-9._-]*"
 WILDCARDS = {
-    "defense": "|".join(CURVES_OF),
+    "defense": "|".join(defences.names()),
     "seed": r"\d+",
     "alpha": r"[0-9.e-]+",
     "chunk": r"\d+-\d+",

@@ -11,10 +11,12 @@ from typing import Any
 
 from certbd.artifacts import seals
 from certbd.artifacts.fingerprint import fingerprint
-from certbd.certify import coverage
-from certbd.config.axes import SCORE_BOUNDS, Certification, Run
+from certbd.certify.claims import is_scored
+from certbd.config import defences
+from certbd.config.axes import EXTERNAL, SEARCH_BOUND, Certification, Run
 from certbd.config.config import Config, read_config
-from certbd.plan import files, refusals
+from certbd.learners import learner as learners
+from certbd.plan import files, refusals, used
 from certbd.plan.stages import STAGES
 
 Settings = dict[str, Any]
@@ -42,7 +44,7 @@ class Plan:
         self.config, self.scripts = config, scripts
         rows, searches = config.rows, config.searches.values()
         self.runs = list(dict.fromkeys(run for run, _ in rows if run not in config.external))
-        self.scored = {run for run, cert in rows if cert.bound in SCORE_BOUNDS}
+        self.scored = {run for run, cert in rows if is_scored(cert.bound)}
         named = {run.dataset for run in self.runs} | {search["dataset"] for search in searches}
         self.outlines = {name: files.outline(config, name) for name in sorted(named)}
         self.contents = {
@@ -62,11 +64,11 @@ class Plan:
             if name in config.learners
         }
         self.learner = cache(self._learner)
-        self.code = cache(lambda script: fingerprint(scripts / script))
+        self.code = cache(lambda script, *used: fingerprint(scripts / script, used))
         self._identity_at = cache(self._identity)
 
     @classmethod
-    def read(cls, raw: Mapping[str, Any], *, schema: Path, scripts: Path) -> "Plan":
+    def read(cls, raw: Mapping[str, Any], *, scripts: Path) -> "Plan":
         """Read a configuration as Snakemake merged it.
 
         Raises
@@ -74,7 +76,36 @@ class Plan:
         ConfigError, PlanError
             If it cannot be run.
         """
-        return cls(read_config(raw, schema), scripts)
+        return cls(read_config(raw), scripts)
+
+    def params(self, stage: str) -> dict[str, Callable[[Any], Any]]:
+        """Return the parameters of a stage's rule, functions of wildcards.
+
+        That is its settings, the identities of what it reads, the entries that it uses and the
+        fingerprint of all its code.
+        """
+        return {
+            "settings": self.settings(stage),
+            "inputs": self.inputs(stage),
+            "entries": lambda wildcards: list(self.entries(stage, wildcards)),
+            "code": lambda wildcards: self.code_of(stage, wildcards),
+        }
+
+    def entries(self, stage: str, wildcards: Any) -> tuple[str, ...]:
+        """Return the names of the modules of the entries that a job uses."""
+        return used.entries_of(self.config, stage, self._where(stage, wildcards))
+
+    def code_of(self, stage: str, wildcards: Any) -> str:
+        """Return the fingerprint of a job's code."""
+        return self.code(STAGES[stage].script, *self.entries(stage, wildcards))
+
+    def _where(self, stage: str, wildcards: Any) -> Any:
+        """Return the axes behind a name that stands for several: a search, the table of reach."""
+        if stage == "search":
+            return SimpleNamespace(
+                **self.config.searches[wildcards.search], bound=SEARCH_BOUND
+            )
+        return SimpleNamespace(**self.config.reach) if stage == "reach" else wildcards
 
     def settings(self, stage: str) -> OfWildcards:
         """Return the function of wildcards that gives a stage's settings."""
@@ -87,13 +118,17 @@ class Plan:
 
     def inputs_of(self, stage: str, wildcards: Any) -> dict[str, str]:
         """Return the identities that the files a stage reads must have."""
-        if stage == "search":
-            wildcards = SimpleNamespace(**self.config.searches[wildcards.search])
+        where = self._where(stage, wildcards)
         return {
-            name: self.identity(name, wildcards)
+            name: self.identity(name, where)
             for name in STAGES[stage].reads
-            if name != "sigma" or wildcards.defense == "cert_ssb"
+            if name != "sigma" or self.optimises(where)
         }
+
+    @staticmethod
+    def optimises(wildcards: Any) -> bool:
+        """Return whether a run has ``sigma.parquet``: noise that is optimised for each input."""
+        return bool(defences.read(wildcards.defense).side.optimises)
 
     def identity(self, stage: str, wildcards: Any) -> str:
         """Return the identity of what a stage makes: of settings, code and all before it."""
@@ -102,7 +137,7 @@ class Plan:
 
     def _identity(self, stage: str, place: tuple[str, ...]) -> str:
         wildcards = SimpleNamespace(**dict(zip(STAGES[stage].axes, place, strict=True)))
-        made, code = self.settings(stage)(wildcards), self.code(STAGES[stage].script)
+        made, code = self.settings(stage)(wildcards), self.code_of(stage, wildcards)
         return seals.identity(made, code, self.inputs_of(stage, wildcards))
 
     def _refuse(self) -> None:
@@ -111,8 +146,8 @@ class Plan:
             refusals.check_draw(config, run, self.outlines[run.dataset])
             refusals.check_selection(config, run, self.outlines[run.dataset])
         for run, certification in config.rows:
-            if run.defense == "discrete":
-                refusals.check_discrete(config, run, certification, self.outlines[run.dataset])
+            if run not in config.external:
+                refusals.check_promise(config, run, certification, self.outlines[run.dataset])
 
     def _attack(self, run: Run) -> Settings:
         """Return an attack's norm, number of poisoned inputs and target, as certificates count."""
@@ -139,12 +174,6 @@ class Plan:
                 entry["pretrained"] = weights
         return entry
 
-    def _training(self, wildcards: Any) -> Settings:
-        """Return what trains a run: noise (None where each input has its own), learner, seed."""
-        run = run_of(wildcards)
-        noise = self.config.noise_levels(run)
-        return {"noise": noise, "learner": self.learner(run.learner), "seed": run.seed}
-
     def _training_data(self, wildcards: Any) -> Settings:
         """Return what makes a training set and the noise on it; test inputs have no part in it."""
         dataset = self.dataset(wildcards.dataset)
@@ -154,11 +183,10 @@ class Plan:
         made: Settings = {
             "dataset": dataset,
             "attack": self.config.attacks[wildcards.attack],
-            "code": [self.code("make_dataset.py"), self.code("make_poison.py")],
+            "code": [self.code_of(stage, wildcards) for stage in ("data", "poison")],
         }
-        if wildcards.defense == "cert_ssb":
-            made["noise"] = self.config.noises[wildcards.noise]
-            made["code"].append(self.code("optimise_sigma.py"))
+        if self.optimises(wildcards):
+            made["code"].append(self.code_of("sigma", wildcards))
         return made
 
     def _data_settings(self, wildcards: Any) -> Settings:
@@ -172,38 +200,56 @@ class Plan:
         return {"learner": self.learner(wildcards.learner), "seed": seed}
 
     def _sigma_settings(self, wildcards: Any) -> Settings:
-        noise, learner = self.config.noises[wildcards.noise], self.learner(wildcards.learner)
-        return {"noise": noise, "learner": learner, "seed": int(wildcards.seed)}
+        return self._trained(wildcards)
+
+    def _trained(self, wildcards: Any) -> Settings:
+        """Return what trains the models of a run: training side, learner, seed."""
+        run = run_of(wildcards)
+        return {
+            "training": self.config.training_side(run).settings(),
+            "learner": self.learner(run.learner),
+            "seed": run.seed,
+        }
 
     def _models_settings(self, wildcards: Any) -> Settings:
-        """Return what trains an ensemble, whichever of its models."""
-        return self._training(wildcards) | {
+        """Return what trains an ensemble; of its models only those of a job's chunk."""
+        return self._trained(wildcards) | {
             "n_classes": len(self.outlines[wildcards.dataset].classes),
             "training_data": self._training_data(wildcards),
+            **_chunk(wildcards),
         }
 
     def _votes_settings(self, wildcards: Any) -> Settings:
-        """Return what lets an ensemble vote, whichever of its models."""
-        return self._training(wildcards) | {"scores": run_of(wildcards) in self.scored}
+        """Return what lets an ensemble vote; of its models only those of a job's chunk."""
+        run = run_of(wildcards)
+        return self._trained(wildcards) | {
+            "testing": self.config.test_side(run).settings(),
+            "scores": run in self.scored,
+            **_chunk(wildcards),
+        }
 
     def _certificates_settings(self, wildcards: Any) -> Settings:
-        run = run_of(wildcards)
+        run, learner = run_of(wildcards), learners.read(self.config.learners[wildcards.learner])
+        defence, mapped = defences.read(run.defense), learner.features
         return {
             "certification": certification_of(wildcards)._asdict(),
-            "noise": self.config.noise_levels(run),
-            "defense": run.defense,
-            "learner": coverage.outline(self.config.learners[run.learner]),
+            "training": self.config.training_side(run).settings(),
+            "testing": self.config.test_side(run).settings(),
+            "learner": {
+                "by_class_means": learner.by_class_means,
+                "never_negative": mapped is not None and mapped.never_negative,
+            },
+            "paper": {"published": defence.publishes, "stored": defence.stores},
             "attack_norm": self.attacks[run]["attack_norm"] or None,
             "seed": run.seed,
         }
 
     def _audit_settings(self, wildcards: Any) -> Settings:
-        run, noise = run_of(wildcards), self.config.noises[wildcards.noise]
-        return self._training(wildcards) | {
+        run = run_of(wildcards)
+        return self._trained(wildcards) | {
+            "testing": self.config.test_side(run).settings(),
             "certification": certification_of(wildcards)._asdict(),
-            "defense": run.defense,
             "attack_norm": self.attacks[run]["attack_norm"],
-            "search": noise if run.defense == "cert_ssb" else None,
             "budget": dict(self.config.audit),
         }
 
@@ -222,12 +268,28 @@ class Plan:
         }
 
     def _search_settings(self, wildcards: Any) -> Settings:
-        search = self.config.searches[wildcards.search]
+        asked = self.config.searches[wildcards.search]
         return {
-            "search": search,
-            "learner": self.learner(search["learner"]),
-            "attack_norm": float(self.config.attacks[search["attack"]]["norm"]),
+            "search": asked,
+            "learner": self.learner(asked["learner"]),
+            "attack_norm": float(self.config.attacks[asked["attack"]]["norm"]),
         }
+
+    def searched_label(self, search: str) -> str:
+        """Return what a search tries on the training side, for an axis."""
+        label: str = defences.read(self.config.searches[search]["defense"]).side.parameter
+        return label
+
+    def _reach_settings(self, _: Any) -> Settings:
+        return dict(self.config.reach)
+
+
+def _chunk(wildcards: Any) -> Settings:
+    """Return the models of a job's chunk, where there is one: first, and the one after the last."""
+    if not hasattr(wildcards, "chunk"):
+        return {}
+    first, last = map(int, wildcards.chunk.split("-"))
+    return {"models": [first, last + 1]}
 
 
 def run_of(wildcards: Any) -> Run:
@@ -239,7 +301,7 @@ def run_of(wildcards: Any) -> Run:
 def external_run_of(wildcards: Any) -> Run:
     """Return the run of votes from elsewhere whose folder these wildcards name."""
     axes = {name: getattr(wildcards, name) for name in Run._fields if name != "defense"}
-    return Run(**axes | {"defense": "external", "seed": int(wildcards.seed)})
+    return Run(**axes | {"defense": EXTERNAL, "seed": int(wildcards.seed)})
 
 
 def certification_of(wildcards: Any) -> Certification:

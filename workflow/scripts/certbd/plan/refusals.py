@@ -30,22 +30,21 @@ def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
 
 
 def check_draw(config: Config, run: Run, known: Outline) -> None:
-    """Refuse a bagging run whose models would draw more rows than there are."""
-    n_drawn = (config.noise_levels(run) or {}).get("n_drawn", 0)
+    """Refuse a training side that does not fit the training set, as a draw of more rows than it has."""
     n_rows = sum(known.training_counts)
-    if n_drawn > n_rows:
-        raise PlanError(
-            f"noises.{run.noise}.n_drawn: {n_drawn} of {n_rows} training inputs of {run.dataset}"
-        )
+    try:
+        config.training_side(run).check_fit(n_rows)
+    except ValueError as error:
+        raise PlanError(f"noises.{run.noise}.{error} of {run.dataset}") from error
 
 
 def check_selection(config: Config, run: Run, known: Outline) -> None:
     """Refuse to select by labels what arrives as it is, where certificates cover rows.
 
-    (The labels that discrete covers are the classes: it counts changes among these alone.)
+    (A defence that covers labels alone counts changes among the classes that are listed.)
     """
     as_given = config.attacks[run.attack]["kind"] == "none"
-    if as_given and known.left_out and run.defense in ROWS:
+    if as_given and known.left_out and defences.read(run.defense).side.covers_rows:
         raise PlanError(
             f"datasets.{run.dataset}.classes: leaves out {', '.join(known.left_out[:10])}, so a "
             f"relabelled row would enter or leave the set that defense {run.defense} certifies; "
@@ -54,19 +53,20 @@ def check_selection(config: Config, run: Run, known: Outline) -> None:
         )
 
 
-def check_discrete(config: Config, run: Run, certification: Certification, known: Outline) -> None:
-    """Refuse values out of their domain, and noise or numbers of models that certify nothing."""
-    noise, attack = config.noise_levels(run) or {}, config.attacks[run.attack]
-    dataset, attacked = config.datasets[run.dataset], attack["kind"] != "none"
-    n_labels, n_tested = sum(known.training_counts), sum(known.test_counts)
+def check_promise(config: Config, run: Run, certification: Certification, known: Outline) -> None:
+    """Refuse what could certify nothing: values out of their domain, too few models."""
+    asked = Asked(
+        datasets.read(config.datasets[run.dataset]),
+        attacks.read(config.attacks[run.attack]),
+        certification,
+        sum(known.training_counts),
+        sum(known.test_counts),
+        len(known.classes),
+    )
     try:
-        domains.check_dataset(dataset, int(noise["values"]))
-        if attacked:
-            attacks.check_domain(attack, dataset["kind"], int(noise["values"]))
-        of_each = guarantees.domains_of(noise, n_labels, 1, len(known.classes))
-        guarantees.check_models(of_each, certification, n_tested * (2 if attacked else 1))
+        side.check_promise(config.training_side(run), asked)
     except ValueError as error:
         raise PlanError(
-            f"defense discrete on dataset {run.dataset}, attack {run.attack}, noise {run.noise}: "
-            f"{error}"
+            f"defense {run.defense} on dataset {run.dataset}, attack {run.attack}, noise "
+            f"{run.noise}: {error}"
         ) from error

@@ -28,13 +28,7 @@ def of_search(plan: Plan, wildcards: Any) -> int:
     return memory.of_search(size, learner, search, plan.config.device)
 
 
-def models_of(chunk: str) -> list[int]:
-    """Return the first model of a chunk, and the one after its last."""
-    first, last = map(int, chunk.split("-"))
-    return [first, last + 1]
-
-
 def chunk_of(wildcards: Any) -> int:
     """Return the number of models of a job's chunk."""
-    first, stop = models_of(wildcards.chunk)
-    return stop - first
+    first, last = map(int, wildcards.chunk.split("-"))
+    return last + 1 - first

@@ -8,7 +8,7 @@ AXES = (*Run._fields, *Certification._fields)
 
 
 class Stage(NamedTuple):
-    """One stage. `Plan.settings` has its settings under the same name."""
+    """One stage. `Plan.settings` has its settings under the same name, `used` its entries."""
 
     name: str
     script: str
@@ -39,5 +39,6 @@ STAGES = {
         ),
         Stage("external", "certify_external.py", AXES),
         Stage("search", "search_noise.py", ("search",), ("data", "poison")),
+        Stage("reach", "tabulate_reach.py", ()),
     )
 }

@@ -4,7 +4,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from certbd.config.axes import CURVES_OF, Certification, Run
+from certbd.config import defences, entries
+from certbd.config.axes import Certification, Run
+from certbd.learners import learner as learners
 from certbd.plan import paths
 from certbd.plan.plan import Plan
 
@@ -20,7 +22,7 @@ class Targets:
         self._plan, config = plan, plan.config
         self.rows = list(config.rows)
         self.own_rows = [row for row in self.rows if row[0] not in config.external]
-        self.searched = [run for run in plan.runs if run.defense == "cert_ssb"]
+        self.searched = [run for run in plan.runs if plan.optimises(run)]
         self.datasets = list(dict.fromkeys(run.dataset for run in plan.runs))
         self.attacks = list(dict.fromkeys((run.dataset, run.attack) for run in plan.runs))
         attacked = [name for name, attack in self.attacks if self._is_simulated(attack)]
@@ -42,14 +44,27 @@ class Targets:
         ]
 
     def _own_curves(self) -> list[tuple[str, str]]:
-        """Return certificates with curves; a trigger's only where the vote has test noise."""
-        noise = self._plan.config.noise_levels
+        """Return certificates with curves; a trigger's only where votes are noisy."""
         return [
             (run.dataset, certificate)
             for run in self._plan.runs
-            for certificate in CURVES_OF[run.defense]
-            if certificate != "trigger" or (noise(run) or {}).get("test", 1)
+            for certificate in defences.read(run.defense).curves
+            if certificate != "trigger" or self._plan.config.test_side(run).is_noisy
         ]
+
+    def looks(self) -> dict[str, Any]:
+        """Return how the defences of all rows are drawn (`report.looks.Looks`)."""
+        colours: dict[str, dict[str, str]] = {}
+        for run, certification in self.rows:
+            bound = entries.module(entries.BOUNDS, certification.bound)
+            external = run in self._plan.config.external
+            colour = bound.COLOUR if external else defences.read(run.defense).colour
+            colours.setdefault(run.defense, {})[certification.bound] = colour
+        return {"colours": colours, "frozen": sorted({run.defense for run in self.searched})}
+
+    def audit_colours(self) -> dict[str, str]:
+        """Return the colour of each defence that is audited."""
+        return {run.defense: defences.read(run.defense).colour for run, _ in self.audited}
 
     @property
     def curve_figures(self) -> list[str]:
@@ -76,20 +91,34 @@ class Targets:
 
     @property
     def audited(self) -> list[Row]:
-        """Rows that the audit puts on trial: all but votes from elsewhere and encoders."""
-        learners = self._plan.config.learners
-        return [
-            (run, certification)
-            for run, certification in self.own_rows
-            if learners[run.learner].get("features", {}).get("kind") != "encoder"
-        ]
+        """Rows that the audit puts on trial.
+
+        Not those of votes from elsewhere, of encoders, or of a training side that nobody has said
+        how to try.
+        """
+        return [row for row in self.own_rows if self._is_audited(row[0])]
+
+    def _is_audited(self, run: Run) -> bool:
+        learner = learners.read(self._plan.config.learners[run.learner])
+        encoded = learner.features is not None and not learner.features.lipschitz
+        side = defences.read(run.defense).training
+        return not encoded and entries.has(entries.TRAINING, side, "audit")
+
+    def untried(self, run: Run) -> list[str]:
+        """Name the certificates of a row whose training sets the audit has no search for."""
+        learner = learners.read(self._plan.config.learners[run.learner])
+        side = defences.read(run.defense).side
+        return ["joint"] if side.has_sigma and learner.searched_by is None else []
 
     def summary_row(self, run: Run, certification: Certification) -> dict[str, Any]:
         """Return the axes of a row, its attack, and which undefended network belongs to it."""
         file = self.undefended_of.get(run)
         index = None if file is None else self.undefended.index(file)
         axes = run._asdict() | certification._asdict()
-        return axes | self._plan.attacks[run] | {"undefended": index}
+        own = run not in self._plan.config.external
+        covers = own and defences.read(run.defense).side.covers_labels
+        facts = {"undefended": index, "covers_labels": covers}
+        return axes | self._plan.attacks[run] | facts
 
     def page_row(self, run: Run, certification: Certification) -> dict[str, Any]:
         """Return a row of the summary with which optimised noise belongs to it, for the report."""

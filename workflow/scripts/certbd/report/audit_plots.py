@@ -1,5 +1,6 @@
 """Certified against broken: the figure of the audit, from its table alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,25 +12,29 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from certbd.audit.outcomes import NOT_TRIED, inside
-from certbd.report.plots import COLOURS, DASHES, STYLE, Dashes, save
+from certbd.report.looks import DASHES, STYLE, Dashes, save
 
 SIDES = {
     "test": "test input attacked",
     "train": "training set attacked",
     "both": "both attacked",
-    "order": "before its twin (cert_ssb)",
+    "order": "before its twin",
 }
 MARKERS = {"joint": "o", "trigger": "^", "rows": "s", "l0": "D", "paper": "x"}
 SHADE = "#e8f1e8"
 
 
-def certified_against_broken(audit: pd.DataFrame, path: str | Path) -> None:
-    """Draw the share of broken predictions against the scale, a panel a side.
+def certified_against_broken(
+    audit: pd.DataFrame, path: str | Path, colours: Mapping[str, str]
+) -> None:
+    """Draw the share of broken predictions against the scale, one panel per side.
 
     Parameters
     ----------
     audit : DataFrame
         Rows of one dataset, the columns of `outcomes.AUDIT`; attacks are added up.
+    colours : mapping
+        Of each defence in it.
     """
     audit = audit[audit["side"] != NOT_TRIED["side"]]
     if unknown := set(audit["side"]) - {*SIDES, "claim"}:
@@ -42,23 +47,28 @@ def certified_against_broken(audit: pd.DataFrame, path: str | Path) -> None:
         figure = Figure(figsize=(max(6.2, 2.6 * len(sides)), 4.2))
         panels = figure.subplots(1, max(1, len(sides)), squeeze=False, sharey=True)[0]
         for panel, side in zip(panels, sides, strict=False):
-            _draw_side(panel, audit[audit["side"] == side], styles)
+            _draw_side(panel, audit[audit["side"] == side], styles, colours)
             panel.set_title(SIDES[side], fontsize=9)
         panels[0].set_ylabel("broken predictions (share of trials)")
         scale = "size of the attack (1: the edge of the certified set)"
         figure.supxlabel(f"{scale}\n{_inside(audit)}", fontsize=9)
-        handles = _handles(audit, styles)
+        handles = _handles(audit, styles, colours)
         figure.legend(handles=handles, loc="outside upper center", ncols=3)
         save(figure, path)
 
 
-def _draw_side(panel: Axes, audit: pd.DataFrame, styles: dict[tuple[str, ...], Dashes]) -> None:
+def _draw_side(
+    panel: Axes,
+    audit: pd.DataFrame,
+    styles: Mapping[tuple[str, ...], Dashes],
+    colours: Mapping[str, str],
+) -> None:
     panel.axvspan(0, 1, color=SHADE, zorder=0)
     for (defense, noise, certificate), line in audit.groupby(["defense", "noise", "certificate"]):
         sums = line.groupby("scale")[["trials", "violations"]].sum()
         sums = sums[sums["trials"] > 0]
         panel.plot(
-            sums.index, sums["violations"] / sums["trials"], color=COLOURS[defense],
+            sums.index, sums["violations"] / sums["trials"], color=colours[defense],
             linestyle=(0, styles[defense, noise]), marker=MARKERS[certificate], markersize=4,
             linewidth=1.4, clip_on=False,
         )  # fmt: skip
@@ -83,9 +93,13 @@ def _broken(rows: pd.DataFrame) -> str:
     return f"{violations} of {trials}" if trials else "not tried"
 
 
-def _handles(audit: pd.DataFrame, styles: dict[tuple[str, ...], Dashes]) -> list[Line2D | Patch]:
+def _handles(
+    audit: pd.DataFrame,
+    styles: Mapping[tuple[str, ...], Dashes],
+    colours: Mapping[str, str],
+) -> list[Line2D | Patch]:
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=COLOURS[defense], linestyle=(0, dashes), label=f"{defense}, {noise}")
+        Line2D([], [], color=colours[defense], linestyle=(0, dashes), label=f"{defense}, {noise}")
         for (defense, noise), dashes in styles.items()
     ]
     used = [

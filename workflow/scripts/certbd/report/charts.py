@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from certbd.report.plots import SPLIT_COLOURS
+from certbd.report.looks import SPLIT_COLOURS
 
 Spec = dict[str, Any]
 HEIGHT = 210

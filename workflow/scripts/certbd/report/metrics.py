@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from certbd.artifacts.schemas import ABSTAIN, BENIGN, TRIGGERED
-from certbd.config.axes import CHANGES, COVERS_LABELS
+from certbd.config.axes import CHANGES
 
 SUMMARY = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "n_models", "bound", "alpha",
@@ -45,7 +45,8 @@ def summarise(
     Parameters
     ----------
     row : mapping
-        The axes of the experiment with n_poisoned, attack_norm, target (None if not known).
+        The axes of the experiment with n_poisoned, attack_norm, target (None if not known), and
+        covers_labels.
     certified : DataFrame
         Its certificates, columns of `schemas.CERTIFICATES`.
     undefended : DataFrame or None
@@ -59,7 +60,6 @@ def summarise(
         "n_test": len(benign),
         "clean_accuracy": right.mean(),
         "abstain_rate": (benign["prediction"] == ABSTAIN).mean(),
-        "covers_labels": row["defense"] in COVERS_LABELS,
     }
     if undefended is not None:
         plain, attacked = split_of(undefended, BENIGN, row), split_of(undefended, TRIGGERED, row)

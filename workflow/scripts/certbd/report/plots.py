@@ -1,4 +1,4 @@
-"""Figures from tables, as SVG and PDF. A method has one colour, a noise a line style."""
+"""Figures from tables, as SVG and PDF."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,71 +12,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from certbd.artifacts.io import atomic
-from certbd.artifacts.schemas import BENIGN, TRAIN, TRIGGERED
-
-COLOURS = {  # Okabe and Ito, readable without colour vision
-    "undefended": "#4d4d4d",
-    "rab": "#0072b2",
-    "cert_ssb": "#d55e00",
-    "decoupled": "#009e73",
-    "discrete": "#882255",
-    "bagging": "#cc79a7",
-    "statistic": "#e69f00",
-}
-SPLIT_COLOURS = {TRAIN: "#4d4d4d", BENIGN: "#56b4e9", TRIGGERED: "#cc79a7"}
-BOUND_COLOURS = {  # votes from elsewhere: one method, several bounds
-    "hoeffding": "#cc79a7",
-    "kl": "#e69f00",
-    "clopper_pearson": "#56b4e9",
-    "majority": "#009e73",
-    "runner_up": "#0072b2",
-}
-PARAMETERS = {  # of a search
-    "sigma_train": "training noise σ_train",
-    "n_drawn": "rows drawn for a model, m",
-    "sigma_statistic": "noise on the statistic, s",
-}
-METHOD = ["defense", "noise", "learner", "bound"]
-POINTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
-Dashes = tuple[float, ...]
-DASHES: tuple[Dashes, ...] = (
-    (),
-    (4, 2),
-    (1, 1.5),
-    (5, 1.5, 1, 1.5),
-    (7, 2),
-    (1, 4),
-    (5, 1.5, 1, 1.5, 1, 1.5),
-    (7, 1.5, 2.5, 1.5),
+from certbd.artifacts.schemas import BENIGN, TRIGGERED
+from certbd.report.looks import (
+    COUNTED,
+    METHOD,
+    RADIUS_LABELS,
+    SPLIT_COLOURS,
+    STYLE,
+    UNDEFENDED,
+    Dashes,
+    Looks,
+    methods_of,
+    save,
 )
-"""Line styles: on and off, in widths of the line; nothing for a solid one."""
+
+POINTS: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "D", "markersize": 5}
 SPLIT_TITLES = {
     TRIGGERED: "triggered test inputs\n(target class left out)",
     BENIGN: "benign test inputs\n(all classes)",
-}
-COUNTED = ("l0",)
-"""Certificates drawn at each whole number."""
-RADIUS_LABELS = {
-    "trigger": "trigger norm on test input and poisoned training inputs (ℓ2)",
-    "joint": "norm of any perturbation of training set and test input together (ℓ2)",
-    "l0": "changed coordinates: training features, labels and test features together",
-    "rows": "training rows replaced, inputs and labels (test input untouched)",
-    "paper": "published radius (ℓ2); for cert_ssb after storage-update",
-}
-STYLE = {
-    "legend.handlelength": 3.6,  # the longest of `DASHES` one and a half times
-    "svg.hashsalt": "certbd",
-    "svg.fonttype": "path",
-    "pdf.fonttype": 42,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e5e5e5",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
 }
 
 
@@ -85,22 +38,25 @@ def certified_accuracy(
     summary: pd.DataFrame,
     certificate: str,
     path: str | Path,
+    looks: Looks,
     references: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Draw certified accuracy against radius: a column an attack, a row a split.
+    """Draw certified accuracy against radius: one column per attack, one row per split.
 
     Parameters
     ----------
     curves, summary : DataFrame
         Rows of one dataset.
     certificate : {"trigger", "joint", "paper", "l0", "rows"}
+    looks : Looks
+        Of the defences in them.
     references : sequence of mapping
         Published points for this dataset and certificate (configuration, ``references``).
     """
     curves = curves[curves["certificate"] == certificate]
     splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
     attacks = summary[summary["attack"].isin(curves["attack"])].drop_duplicates("attack")
-    methods = methods_of(curves)
+    methods = methods_of(curves, looks)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(len(splits), len(attacks))
         for row, split in zip(axes, splits, strict=True):
@@ -122,7 +78,7 @@ def certified_accuracy(
         frozen = " (σ* frozen)" if certificate != "paper" else ""
         entries = [
             (
-                label + frozen * (method[0] == "cert_ssb"),
+                label + frozen * (method[0] in looks.frozen),
                 {"color": colour, "linestyle": (0, dashes)},
             )
             for method, (label, colour, dashes) in methods.items()
@@ -143,22 +99,6 @@ def _draw_curves(
         panel.plot(reference["radii"], reference["certified_accuracy"], clip_on=False, **POINTS)
 
 
-def methods_of(curves: pd.DataFrame) -> dict[tuple[str, ...], tuple[str, str, Dashes]]:
-    """Return label, colour and dashes of each method in a table with the columns `METHOD`."""
-    methods = curves[METHOD].drop_duplicates().reset_index(drop=True)
-    rank = methods.groupby("defense").cumcount() % len(DASHES)
-    told = methods.groupby(["defense", "noise"])[["learner", "bound"]].transform("nunique") > 1
-    looks = {}
-    for row, method in enumerate(methods.itertuples(index=False, name=None)):
-        defense, noise, learner, bound = method
-        label = f"{defense}, {noise}"
-        label += f", {learner}" if told["learner"][row] else ""
-        label += f", {bound} bound" if told["bound"][row] else ""
-        colour = BOUND_COLOURS[bound] if defense == "external" else COLOURS[defense]
-        looks[method] = (label, colour, DASHES[rank[row]])
-    return looks
-
-
 def _mark_norm(panel: Axes, norm: float) -> None:
     panel.axvline(norm, color="black", linewidth=0.8)
     panel.annotate("attack's norm", (norm, 1.03), ha="center", fontsize=8, annotation_clip=False)
@@ -167,7 +107,7 @@ def _mark_norm(panel: Axes, norm: float) -> None:
 def sigma_distribution(
     sigmas: pd.DataFrame, attacks: Sequence[str], noises: Sequence[str], path: str | Path
 ) -> None:
-    """Draw the distribution of cert_ssb's optimised noise: a column an attack, a row a start.
+    """Draw the distribution of the noise that was optimised: one column per attack, one row per start.
 
     Parameters
     ----------
@@ -193,18 +133,18 @@ def sigma_distribution(
         save(figure, path)
 
 
-def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
-    """Draw attack success of the undefended network beside each defence: a column an attack."""
+def attack_success(summary: pd.DataFrame, path: str | Path, looks: Looks) -> None:
+    """Draw attack success of the undefended network beside each defence: one column per attack."""
     summary = summary[summary["attack_norm"] > 0]
     attacks = _order(summary["attack"])
-    methods = methods_of(summary)
+    methods = methods_of(summary, looks)
     with mpl.rc_context(STYLE):
         figure, axes = _panels(1, len(attacks), height=0.8 + 0.28 * (1 + len(methods)))
         for panel, attack in zip(axes[0], attacks, strict=True):
             part = summary[summary["attack"] == attack]
             shares = part.groupby(METHOD, sort=False)["attack_success"].mean()
             names = ["undefended", *(methods[method][0] for method in shares.index)]
-            colours = [COLOURS["undefended"], *(methods[method][1] for method in shares.index)]
+            colours = [UNDEFENDED, *(methods[method][1] for method in shares.index)]
             undefended = part["undefended_attack_success"].iloc[0]
             bars = panel.barh(names, [undefended, *shares], color=colours, height=0.7)
             panel.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
@@ -218,13 +158,15 @@ def attack_success(summary: pd.DataFrame, path: str | Path) -> None:
         save(figure, path)
 
 
-def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
+def noise_search(grid: pd.DataFrame, title: str, parameter: str, path: str | Path) -> None:
     """Draw certified accuracy over pairs of parameters: all classes, and the worst class.
 
     Parameters
     ----------
     grid : DataFrame
         The columns of `schemas.SEARCH`. The best pair is framed.
+    parameter : str
+        What is searched on the training side, for the axis.
     """
     (best,) = grid.loc[grid["best"], ["value", "sigma_test"]].itertuples(index=False)
     shares = {"certified": "all classes", "worst_class": "worst class"}
@@ -245,7 +187,7 @@ def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
             panel.set(title=name, xlabel="test noise σ_test")
             panel.set_xticks(range(table.shape[1]), [f"{level:g}" for level in table.columns])
             panel.set_yticks(range(table.shape[0]), [f"{level:g}" for level in table.index])
-        axes[0][0].set_ylabel(PARAMETERS[grid["parameter"].iloc[0]])
+        axes[0][0].set_ylabel(parameter)
         figure.colorbar(
             image, ax=list(axes[0]), label="certified at the attack (share; % in cells)"
         )
@@ -254,7 +196,7 @@ def noise_search(grid: pd.DataFrame, title: str, path: str | Path) -> None:
 
 
 def reach(table: pd.DataFrame, path: str | Path) -> None:
-    """Draw reach against the number of models, a panel a domain size, a line a beta."""
+    """Draw reach against the number of models, one panel per domain size, one line per beta."""
     sizes, betas = _order(table["values"]), _order(table["beta"])
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(betas)))
     with mpl.rc_context(STYLE):
@@ -310,10 +252,3 @@ def _legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> No
 
 def _order(names: pd.Series) -> list[str]:
     return list(dict.fromkeys(names))
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure as SVG to `path`, and as PDF beside it: fonts inside, no date."""
-    for suffix, date in (("svg", "Date"), ("pdf", "CreationDate")):
-        with atomic(Path(path).with_suffix(f".{suffix}")) as temporary:
-            figure.savefig(temporary, format=suffix, metadata={date: None})

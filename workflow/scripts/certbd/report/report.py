@@ -18,7 +18,7 @@ from markupsafe import Markup
 from certbd.audit import outcomes
 from certbd.report import charts
 from certbd.report.explorer import Page, rounded_down
-from certbd.report.plots import COUNTED, METHOD, RADIUS_LABELS, Dashes, methods_of
+from certbd.report.looks import COUNTED, METHOD, RADIUS_LABELS, Dashes, Looks, methods_of
 from certbd.theory.bounds import clopper_pearson_upper
 
 COARSE = 20
@@ -42,7 +42,9 @@ AUDIT = (
 )  # fmt: skip
 
 
-def experiments(rows: Sequence[Mapping[str, Any]], summary: pd.DataFrame) -> list[Page]:
+def experiments(
+    rows: Sequence[Mapping[str, Any]], summary: pd.DataFrame, looks: Looks
+) -> list[Page]:
     """Describe each experiment: its axes, how it is named and drawn, its row of the summary.
 
     Parameters
@@ -55,15 +57,16 @@ def experiments(rows: Sequence[Mapping[str, Any]], summary: pd.DataFrame) -> lis
     described = []
     axes = pd.DataFrame(list(rows))
     for dataset, part in summary.groupby("dataset", sort=False):
-        looks = methods_of(part)
+        methods = methods_of(part, looks)
         several = [name for name in TOLD if axes.loc[part.index, name].nunique() > 1]
         for index, row in part.iterrows():
-            label, colour, dashes = looks[tuple(row[METHOD])]
+            label, colour, dashes = methods[tuple(row[METHOD])]
             told = ", ".join([label, *(f"{name} {axes.at[index, name]}" for name in several)])
             described.append(
                 dict(rows[int(index)])
                 | {"id": int(index), "dataset": str(dataset), "method": label, "label": told}
                 | {"colour": colour, "dash": _dash(dashes)}
+                | {"frozen": row["defense"] in looks.frozen}
                 | _headline(row)
             )
     return sorted(described, key=lambda experiment: experiment["id"])
@@ -97,7 +100,7 @@ def _given(value: float, digits: int) -> float | None:
     return None if pd.isna(value) else rounded_down(value, digits)
 
 
-def lines(curves: pd.DataFrame) -> list[Page]:
+def lines(curves: pd.DataFrame, looks: Looks) -> list[Page]:
     """Return certified-accuracy curves, one a dataset, attack, certificate, split and method.
 
     The accuracy is the mean over seeds, with their least and most, rounded down. A line ends where
@@ -105,10 +108,10 @@ def lines(curves: pd.DataFrame) -> list[Page]:
     """
     drawn = []
     for _, part in curves.groupby("dataset", sort=False):
-        looks = methods_of(part)
+        methods = methods_of(part, looks)
         axes = ["dataset", "attack", "certificate", "split", *METHOD]
         for key, line in part.groupby(axes, sort=False):
-            label, colour, dashes = looks[key[4:]]
+            label, colour, dashes = methods[key[4:]]
             seeds = line.groupby("radius")["certified_accuracy"]
             table = np.floor(seeds.agg(["mean", "min", "max"]) * 1e5 + 1e-6) / 1e5
             table = table[table["max"].shift(fill_value=1) > 0]

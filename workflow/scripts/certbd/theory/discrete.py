@@ -6,20 +6,17 @@ value, uniformly. Sources: Wang et al., arXiv 2002.11750; Lee et al., arXiv 1906
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from itertools import permutations, product
-from typing import Final, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from certbd.theory.bounds import clopper_pearson_lower, hoeffding_lower, kl_lower, majority_lower
 from certbd.theory.checks import is_whole, require
 
-Bound = Literal["clopper_pearson", "majority", "hoeffding", "kl"]
-CP: Final = "clopper_pearson"
 Noise = tuple[Fraction, Fraction]
 """beta, and theta, the probability of each other value."""
 MOST_MODELS = 10**9
@@ -141,7 +138,7 @@ def certified_flips_mixed(
     return flips
 
 
-def unanimous_models(required: float, alpha: float, *, bound: Bound = CP) -> int:
+def unanimous_models(required: float, unanimous: Callable[[int], float]) -> int:
     """Return the least number of models whose unanimous votes are bounded above `required`.
 
     By bisection: the bound of N votes in N rises with N (tested).
@@ -150,46 +147,25 @@ def unanimous_models(required: float, alpha: float, *, bound: Bound = CP) -> int
     ----------
     required : float
         From `required_probability` or `required_probability_mixed`.
-    alpha : float
-        Error probability in all.
-    bound : {"clopper_pearson", "majority", "hoeffding", "kl"}
-        All but majority are taken at alpha/2; hoeffding and kl bound a mean score of 1.
+    unanimous : callable
+        From a number of models to the lower bound on a class that all of them vote for.
 
     Raises
     ------
     ValueError
-        If alpha is not inside (0, 1), there is no such bound, or required is below 1/2 or needs
-        more than `MOST_MODELS`.
+        If required is below 1/2 or needs more than `MOST_MODELS`.
     """
-    most = _unanimous(MOST_MODELS, alpha, bound)
+    most = unanimous(MOST_MODELS)
     allowed = f"from 0.5 to below {most}, which {MOST_MODELS} models reach"
     require(0.5 <= required < most, "required", required, allowed)
     few, enough = 0, MOST_MODELS
     while enough - few > 1:
         middle = (few + enough) // 2
-        if _unanimous(middle, alpha, bound) > required:
+        if unanimous(middle) > required:
             enough = middle
         else:
             few = middle
     return enough
-
-
-def smallest_n(
-    flips: int, beta: float | Fraction, alpha: float, *, domain_size: int = 2, bound: Bound = CP
-) -> int:
-    """Return `unanimous_models` for `flips` changes in one domain."""
-    required = float(required_probability(flips, beta, domain_size))
-    return unanimous_models(required, alpha, bound=bound)
-
-
-def reach(
-    beta: float | Fraction, n_models: int, alpha: float, *, domain_size: int = 2, bound: Bound = CP
-) -> int:
-    """Return the largest number of changes, up to 100, that unanimous votes certify; -1 if none.
-
-    Parameters and errors as for `certified_flips` and `unanimous_models`.
-    """
-    return int(certified_flips(_unanimous(n_models, alpha, bound), beta, domain_size))
 
 
 def poisoned_images(flips: ArrayLike, trigger_pixels: ArrayLike) -> NDArray[np.int64]:
@@ -261,18 +237,6 @@ def _sizes(domains: Sequence[Domain]) -> Counter[Noise]:
         _require_whole("coordinates", coordinates, 0)
         sizes[_noise(beta, domain_size)] += int(coordinates)
     return sizes
-
-
-def _unanimous(n_models: int, alpha: float, bound: Bound) -> float:
-    if bound == "majority":
-        return float(majority_lower(n_models, n_models, alpha))
-    if bound == CP:
-        return float(clopper_pearson_lower(n_models, n_models, alpha / 2))
-    if bound == "kl":
-        return float(kl_lower(1.0, n_models, alpha / 2))
-    if bound == "hoeffding":
-        return float(hoeffding_lower(1.0, n_models, alpha / 2))
-    raise ValueError(f"bound must be clopper_pearson, majority, hoeffding or kl, not {bound}")
 
 
 def _noise(beta: float | Fraction, domain_size: int) -> Noise:

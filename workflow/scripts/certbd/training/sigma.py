@@ -4,8 +4,7 @@ Source: Qiao et al. (Cert-SSB), arXiv 2504.21730; the reparameterised gradient t
 factors of the radius is that of Alfarra et al., arXiv 2012.04351. ``docs/theory.md``, section 4.
 """
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from certbd import rng
 from certbd.artifacts.logs import LOGGER, progress
 from certbd.learners.networks import Ensemble, allow_tf32, logits, saved_bytes
+from certbd.training.per_sample.entry import Search
 
 PROBABILITY_BOUNDS = (0.02, 0.98)
 EVALUATION_BYTES = 2**27
@@ -34,7 +34,7 @@ def optimise_sigma(
     pilots: Ensemble,
     inputs: NDArray[np.float32],
     start: float,
-    search: Mapping[str, Any],
+    search: Search,
     seed: int,
 ) -> SigmaSearch:
     """Maximise ``R(sigma) = sigma/2 (ppf(p_A(sigma)) - ppf(p_B(sigma)))`` for each input.
@@ -49,26 +49,26 @@ def optimise_sigma(
         Pilot models, whose seeds must be apart from those of the models that vote.
     inputs : array (n, ...)
     start : float
-        Where sigma starts; `search["bounds"]` are multiples of it.
-    search : mapping
-        An entry ``search`` of the configuration's ``noises``. Its objective ``released`` is that of
+        Where sigma starts; `search.bounds` are multiples of it.
+    search : Search
+        The key ``search`` of the configuration's ``noises``. Its objective ``released`` is that of
         the code published with Cert-SSB, for comparison: it takes p for a constant, so that the
         gradient is never negative and sigma only grows.
     seed : int
         Root seed of the draws.
     """
     allow_tf32(False)
-    estimate = {"released": _released_gradient, "radius": _radius_and_gradient}[search["objective"]]
+    estimate = {"released": _released_gradient, "radius": _radius_and_gradient}[search.objective]
     device = next(iter(pilots.values())).device
     n_pilots = len(next(iter(pilots.values())))
-    low, high = (start * bound for bound in search["bounds"])
+    low, high = (start * bound for bound in search.bounds)
     sigma = torch.full((len(inputs),), start, device=device)
     radius = torch.zeros_like(sigma)
-    trajectory = np.empty(search["steps"])
-    draws_shape = (search["draws"], *inputs.shape[1:])
+    trajectory = np.empty(search.steps)
+    draws_shape = (search.draws, *inputs.shape[1:])
     each = n_pilots * saved_bytes(module, draws_shape)
     parts = torch.from_numpy(inputs).to(device).split(max(1, EVALUATION_BYTES // each))
-    for step in progress(range(search["steps"]), search["steps"], "optimising sigma", "step"):
+    for step in progress(range(search.steps), search.steps, "optimising sigma", "step"):
         generator = rng.generator(seed, rng.Purpose.SIGMA_DRAWS, step)
         draws = torch.from_numpy(generator.standard_normal(draws_shape, np.float32)).to(device)
         results = [
@@ -77,9 +77,9 @@ def optimise_sigma(
         ]
         radius = torch.cat([result[0] for result in results])
         gradient = torch.cat([result[1] for result in results])
-        sigma = (sigma + search["learning_rate"] * gradient).clamp(low, high)
+        sigma = (sigma + search.learning_rate * gradient).clamp(low, high)
         trajectory[step] = radius.mean().item()
-        if step % max(1, search["steps"] // 20) == 0 or step == search["steps"] - 1:
+        if step % max(1, search.steps // 20) == 0 or step == search.steps - 1:
             LOGGER.info(
                 "step %d: mean radius %.4f, mean sigma %.4f",
                 step + 1, trajectory[step], sigma.mean().item(),

@@ -1,0 +1,94 @@
+"""What a defence is: a named pair of a training side and a test side, with its constraints.
+
+``docs/theory.md``, section 10. A pair with a name of its own has a file in ``defences/``; a training
+side that says so in its ``entry.py`` makes a defence of its own name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from certbd.config import entries
+
+Features = Literal["none", "lipschitz", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defence:
+    """A training side and a test side, the keys of a noise entry that they read, and facts."""
+
+    training: str
+    """Folder of the training side."""
+    testing: str
+    """Module of the test side."""
+    training_keys: Mapping[str, str]
+    """Field of the training side -> key of an entry of `noises`."""
+    testing_keys: Mapping[str, str]
+    """The same for the test side."""
+    needs: tuple[str, ...]
+    """Keys that an entry of `noises` must have."""
+    curves: tuple[str, ...]
+    """Certificates that are drawn."""
+    colour: str
+    """In every figure."""
+    features: Features = "none"
+    """Maps that a learner may see inputs through: none, those of Lipschitz constant 1, or any."""
+    without_test_noise: bool = False
+    """Whether models may vote on inputs as they are."""
+    publishes: bool = False
+    """Whether there is a published radius: test noise times the margin."""
+    stores: bool = False
+    """Whether the published radius goes through storage-update."""
+
+    def training_side(self, noise: Mapping[str, Any]) -> Any:
+        """Return the training side that an entry of `noises` gives."""
+        given = _given(self.training, self.training_keys, noise)
+        return entries.read(entries.TRAINING, given, "entry")
+
+    def test_side(self, noise: Mapping[str, Any]) -> Any:
+        """Return the test side that an entry of `noises` gives."""
+        return entries.read(entries.TESTING, _given(self.testing, self.testing_keys, noise))
+
+    @property
+    def side(self) -> Any:
+        """The type of its training side, which has the facts."""
+        return entries.module(entries.TRAINING, self.training, "entry").KIND
+
+    @property
+    def searched(self) -> str | None:
+        """The key of `searches` for what is searched on the training side; None if nothing is."""
+        module = entries.module(entries.TRAINING, self.training, "entry")
+        if "sigma_test" not in self.testing_keys.values() or not hasattr(module, "Searched"):
+            return None
+        (key,) = module.Searched.model_fields
+        return key
+
+
+def _given(kind: str, keys: Mapping[str, str], noise: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": kind} | {field: noise[key] for field, key in keys.items() if key in noise}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all defences."""
+    own = [side for side in entries.names(entries.TRAINING) if _of_its_own_name(side)]
+    return (*entries.names(entries.DEFENCES), *own)
+
+
+def read(name: str) -> Defence:
+    """Return a defence.
+
+    Raises
+    ------
+    ValueError
+        If none has that name.
+    """
+    if name in entries.names(entries.DEFENCES):
+        named: Defence = entries.module(entries.DEFENCES, name).DEFENCE
+        return named
+    if name in entries.names(entries.TRAINING) and (found := _of_its_own_name(name)):
+        return found
+    raise ValueError(f"defense {name!r}: there is none of that name; known: {', '.join(names())}")
+
+
+def _of_its_own_name(side: str) -> Defence | None:
+    return getattr(entries.module(entries.TRAINING, side, "entry"), "DEFENCE", None)

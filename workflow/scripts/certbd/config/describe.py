@@ -1,0 +1,119 @@
+"""The schema as a file and the table of keys, made from the types: ``python -m certbd.config.describe``.
+
+It writes ``config/schemas/config.schema.yaml`` and the part of ``config/README.md`` between its two
+marks. A test holds both fresh.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from certbd.config import schema
+
+CONFIG = Path(__file__).parents[4] / "config"
+SCHEMA, README = CONFIG / "schemas" / "config.schema.yaml", CONFIG / "README.md"
+START, END = "<!-- keys -->", "<!-- /keys -->"
+HEAD = "# Made from the types in workflow/scripts/certbd by `make keys`; edit those.\n"
+TOLD = {
+    "minimum": "{} or more",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "minItems": "{} or more of them",
+}
+"""Bounds in words, for keys whose description has none."""
+
+
+def schema_file() -> str:
+    """Return the text of the schema's file."""
+    return HEAD + yaml.safe_dump(schema.whole(), sort_keys=False, allow_unicode=True, width=100)
+
+
+def table() -> str:
+    """Return the table of keys in Markdown: a section for each part of a configuration."""
+    whole = schema.whole()
+    return "\n".join(
+        ["", *_section("At the top", whole), *(line for part in _parts(whole) for line in part), ""]
+    )
+
+
+def _parts(whole: schema.Schema) -> Iterator[list[str]]:
+    definitions = whole["$defs"]
+    for name in schema.TABLES:
+        for branch in definitions[f"{name}_entry"]["allOf"]:
+            kind = branch["then"]["$ref"].split("/")[-1]
+            yield _section(f"`{name}`, kind `{kind}`", definitions[kind])
+    for kind in ("noise", "trained", "external"):
+        title = "`noises`" if kind == "noise" else f"`experiments`, kind `{kind}`"
+        yield _section(title, definitions[kind])
+    for kind in ("Certify", "GivenAttack", "Search", "Subset", "search", "reference"):
+        if kind in definitions:
+            yield _section(TITLES[kind], definitions[kind])
+    for branch in definitions["features"]["allOf"]:
+        kind = branch["then"]["$ref"].split("/")[-1]
+        yield _section(f"`features`, kind `{kind}`", definitions[kind])
+    for kind in ("Reach", "Audit", "Curves"):
+        yield _section(f"`{kind.lower()}`", definitions[kind])
+
+
+TITLES = {
+    "Certify": "`certify` of an experiment",
+    "GivenAttack": "`attack` of an external experiment",
+    "Search": "`search` of an entry of `noises`",
+    "Subset": "`subset` of a dataset",
+    "search": "`searches`",
+    "reference": "`references`",
+}
+
+
+def _section(title: str, part: schema.Schema) -> list[str]:
+    rows = []
+    for key, value in part["properties"].items():
+        needed = key in part.get("required", ())
+        default = "needed" if needed else _default(value)
+        rows.append(f"| `{key}` | {_allowed(value)} | {default} |")
+    said = part.get("description", "")
+    head = [f"### {title}", "", *([f"{said}", ""] if said else [])]
+    return [*head, "| key | what it is | default |", "|---|---|---|", *rows, ""]
+
+
+def _default(value: schema.Schema) -> str:
+    if "default" not in value:
+        return ""
+    default = value["default"]
+    return "its keys'" if isinstance(default, dict) and default else f"`{_shown(default)}`"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return str(value)
+
+
+def _allowed(value: schema.Schema) -> str:
+    said = [value["description"]] if "description" in value else []
+    if "enum" in value:
+        said.append("one of " + ", ".join(f"`{_shown(name)}`" for name in value["enum"]))
+    if "const" in value:
+        said.append(f"`{value['const']}`")
+    if not said:
+        said = [text.format(value[key]) for key, text in TOLD.items() if key in value]
+    if not said and "$ref" in value:
+        said = [f"as {value['$ref'].split('/')[-1]}"]
+    return "; ".join(said).replace("|", "\\|").replace("\n", " ")
+
+
+def readme() -> str:
+    """Return the text of ``config/README.md`` with the table of keys as it is now."""
+    text = README.read_text()
+    before, after = text.split(START)[0], text.split(END)[1]
+    return f"{before}{START}\n{table()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema_file())
+    README.write_text(readme())

@@ -1,0 +1,69 @@
+"""The entries that a job uses, by stage: with its script's own imports, all that its result rests on."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from certbd.config import defences, entries
+from certbd.config.config import Config
+
+Used = Iterator[str]
+"""Names of modules."""
+
+
+def dataset(config: Config, wildcards: Any) -> Used:
+    """Name the kind of a dataset."""
+    yield entries.name_of(entries.DATASETS, config.datasets[wildcards.dataset]["kind"])
+
+
+def attack(config: Config, wildcards: Any) -> Used:
+    """Name the kind of an attack."""
+    yield entries.name_of(entries.ATTACKS, config.attacks[wildcards.attack]["kind"])
+
+
+def learner(config: Config, wildcards: Any) -> Used:
+    """Name the kind of a learner, and of its features."""
+    entry = config.learners[wildcards.learner]
+    yield entries.name_of(entries.LEARNERS, entry["kind"])
+    if "features" in entry:
+        yield entries.name_of(entries.MAPS, entry["features"]["kind"])
+
+
+def training(*parts: str) -> Callable[[Config, Any], Used]:
+    """Return what names parts of a defence's training side."""
+
+    def used(_: Config, wildcards: Any) -> Used:
+        side = defences.read(wildcards.defense).training
+        return (entries.name_of(entries.TRAINING, side, part) for part in ("entry", *parts))
+
+    return used
+
+
+def testing(_: Config, wildcards: Any) -> Used:
+    """Name a defence's test side."""
+    yield entries.name_of(entries.TESTING, defences.read(wildcards.defense).testing)
+
+
+def bound(_: Config, wildcards: Any) -> Used:
+    """Name a bound."""
+    yield entries.name_of(entries.BOUNDS, wildcards.bound)
+
+
+USED: Mapping[str, tuple[Callable[[Config, Any], Used], ...]] = {
+    "data": (dataset,),
+    "poison": (attack,),
+    "undefended": (learner,),
+    "sigma": (learner, training()),
+    "models": (learner, training("draw")),
+    "votes": (learner, testing),
+    "certificates": (training("guarantee"), testing, bound),
+    "audit": (learner, training("draw", "audit"), testing, bound),
+    "external": (bound,),
+    "search": (learner, training("draw", "guarantee"), testing, bound),
+    "reach": (bound,),
+}
+"""What each stage uses."""
+
+
+def entries_of(config: Config, stage: str, wildcards: Any) -> tuple[str, ...]:
+    """Return the names of the modules of the entries that a job uses, sorted."""
+    return tuple(sorted({name for used in USED[stage] for name in used(config, wildcards)}))

@@ -1,0 +1,1 @@
+"""Rows drawn without replacement for each model. ``docs/theory.md``, section 7."""

@@ -1,0 +1,1 @@
+"""Features and labels kept or replaced at random. ``docs/theory.md``, section 6."""

@@ -1,0 +1,1 @@
+"""Gaussian noise of one level on training inputs, labels as they are. ``docs/theory.md``, section 2."""

@@ -1,0 +1,40 @@
+"""Gaussian noise of one standard deviation on every training input."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from certbd.config.fields import Entry, Levels, Positive
+from certbd.training.side import Shows, TrainingSide
+
+
+class Gaussian(TrainingSide):
+    """Noise of standard deviation `sigma`."""
+
+    kind: Literal["gaussian"]
+    sigma: Positive
+    shows: ClassVar[Shows] = "noisy"
+    has_sigma: ClassVar[bool] = True
+    parameter: ClassVar[str] = "training noise σ_train"
+
+
+class Noise(Entry):
+    """Keys of entries of `noises`."""
+
+    sigma: Positive | None = Field(
+        None, description="rab's one noise level, and where cert_ssb starts; above 0"
+    )
+    sigma_train: Positive | None = Field(
+        None,
+        description="decoupled's noise on training inputs, on their features where the learner "
+        "has any; above 0",
+    )
+
+
+class Searched(Entry):
+    """Keys of entries of `searches`."""
+
+    sigma_train: Levels | None = Field(None, description="decoupled's noise on training inputs")
+
+
+KIND = Gaussian

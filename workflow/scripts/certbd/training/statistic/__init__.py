@@ -1,0 +1,1 @@
+"""A bounded statistic of the training set under Gaussian noise. ``docs/theory.md``, section 7."""
