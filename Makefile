@@ -43,9 +43,9 @@ bench: $(READY)  ## speed against plain loops: storage-update, and training on t
 	python benchmarks/training.py --dataset digits
 	[ -z "$(CERTBD_DATA_ROOT)" ] || python benchmarks/training.py --dataset mnist --data-root "$(CERTBD_DATA_ROOT)"
 
-lock: $(READY)  ## resolve pyproject.toml anew into requirements.lock
+lock: $(READY)  ## resolve pyproject.toml again into requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal \
-	    --generate-hashes --no-emit-index-url --group dev pyproject.toml --output-file requirements.lock
+	    --generate-hashes --no-emit-index-url --extra workflow --group dev pyproject.toml --output-file requirements.lock
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' || \

@@ -19,7 +19,6 @@ from certbd.plan.stages import STAGES
 from certbd.plan.targets import Targets, where_to_look
 from conftest import ROOT
 
-SCHEMA = ROOT / "config" / "schemas" / "config.schema.yaml"
 SCRIPTS = ROOT / "workflow" / "scripts"
 GOLDEN = ROOT / "tests" / "golden" / "settings.json"
 DATA_ROOT = os.environ.get("CERTBD_DATA_ROOT")
@@ -29,7 +28,7 @@ DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 def read(changes=None):
     raw = copy.deepcopy(DEFAULT)
     update_config(raw, copy.deepcopy(changes or {}))
-    return Plan.read(raw, schema=SCHEMA, scripts=SCRIPTS)
+    return Plan.read(raw, scripts=SCRIPTS)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def identities(plan, index=0):
 
 def stages_of(run):
     stages = ["data", "poison", "undefended", "models", "votes", "certificates", "audit"]
-    return stages + ["sigma"] * (run.defense == "cert_ssb")
+    return stages + ["sigma"] * Plan.optimises(run)
 
 
 def changed(before, after):

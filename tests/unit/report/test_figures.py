@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from certbd.report import plots
+from certbd.report.looks import Looks
 
+LOOKS = Looks({"rab": {"majority": "#0072b2"}}, [])
 SUMMARY = pd.DataFrame(
     {
         "attack": ["one_pixel"],
@@ -31,7 +33,7 @@ def drawn(tmp_path, monkeypatch):
         monkeypatch.setattr(time, "time", lambda day=day: now + 86400 * day)
         folders.append(tmp_path / str(day))
         folders[-1].mkdir()
-        plots.attack_success(SUMMARY, folders[-1] / "figure.svg")
+        plots.attack_success(SUMMARY, folders[-1] / "figure.svg", LOOKS)
     return folders
 
 

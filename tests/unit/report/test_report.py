@@ -14,6 +14,10 @@ from scipy.stats import beta
 import show_summary
 from certbd.audit import outcomes
 from certbd.report import explorer, metrics, report
+from certbd.report.looks import Looks
+
+COLOUR = dict.fromkeys(("majority", "hoeffding", "kl", "clopper_pearson", "runner_up"), "#0072b2")
+LOOKS = Looks({name: COLOUR for name in ("rab", "bagging")}, [])
 
 
 def pixels_of(sheet):
@@ -71,7 +75,7 @@ def test_curves_are_means_over_seeds_and_end_where_nothing_is_certified():
             for radius, share in enumerate([*line, 0.0])
         ]
     )
-    (line,) = report.lines(curves)
+    (line,) = report.lines(curves, LOOKS)
     assert line["radius"] == [0, 0.1, 0.2, 0.3]
     assert line["accuracy"] == [0.75, 0.375, 0.125, 0]
     assert (line["least"][1], line["most"][1], line["seeds"]) == (0.25, 0.5, 2)
@@ -91,7 +95,7 @@ def summary_of(*rows):
 
 def test_experiments_are_told_apart_by_what_differs():
     rows = [row_of(), row_of(seed=1), row_of(dataset="e")]
-    first, second, third = report.experiments(rows, summary_of(*rows))
+    first, second, third = report.experiments(rows, summary_of(*rows), LOOKS)
     assert (first["label"], second["label"]) == ("bagging, n, seed 0", "bagging, n, seed 1")
     assert third["label"] == "bagging, n"
     assert first["clean_accuracy"] == 99.9
@@ -114,7 +118,7 @@ def test_experiments_are_told_apart_by_what_differs():
 def test_norms_are_shown_no_smaller_than_they_are_and_radii_no_larger(norm, shown, page):
     row = row_of(attack_norm=norm, largest_trigger_radius=norm)
     summary = summary_of(row).assign(attack_norm=norm, largest_trigger_radius=norm)
-    (experiment,) = report.experiments([row], summary)
+    (experiment,) = report.experiments([row], summary, LOOKS)
     assert experiment["norm"] == page
     numbers = show_summary.show(summary).splitlines()[-1].split()[-2:]
     assert numbers[0] == shown
@@ -137,12 +141,12 @@ def test_curves_of_the_page_are_rounded_down():
     curves = pd.DataFrame(
         [axes | {"radius": r, "certified_accuracy": s} for r, s in enumerate(shares)]
     )
-    (line,) = report.lines(curves)
+    (line,) = report.lines(curves, LOOKS)
     assert line["accuracy"] == [1.0, 0.29, 0.99999, 0.0]
 
 
 def test_text_from_data_cannot_become_code():
-    (experiment,) = report.experiments([row_of()], summary_of(row_of()))
+    (experiment,) = report.experiments([row_of()], summary_of(row_of()), LOOKS)
     nasty = "</script><script>alert(1)</script>"
     origin = {"code": nasty, "commit": nasty, "settings": {nasty: nasty}, "versions": {}}
     experiment |= {"certificates": {}, "origin": origin, "path": nasty}
@@ -188,7 +192,7 @@ def test_what_was_not_tried_is_told_and_is_no_success():
     (row,) = found["rows"]
     assert (row["trials"], row["without_votes"], row["rate"]) == (0, 6, None)
     assert (found["scales"], found["untried"]) == ([], ["d/a/rab/m"])
-    (experiment,) = report.experiments([row_of()], summary_of(row_of()))
+    (experiment,) = report.experiments([row_of()], summary_of(row_of()), LOOKS)
     origin = {"code": "c", "commit": "c", "settings": {}, "versions": {}}
     experiment |= {"certificates": {}, "origin": origin, "path": "p"}
     dataset = {"classes": [], "samples": [], "n_inputs": 0, "sheets": {}}

@@ -1,0 +1,212 @@
+"""The library for notebooks and other programs: votes to certificates, and all before, on arrays.
+
+``docs/library.md`` shows it. Names are found by ``from certbd import ...``, which loads what they need
+and no more.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from certbd import rng
+from certbd.artifacts.io import PoisonedSet
+from certbd.certify.claims import claim
+from certbd.certify.tally import Tally
+from certbd.config.axes import Certification
+from certbd.theory.checks import is_whole, require
+from certbd.training.gaussian.guarantee import GaussianTraining
+
+if TYPE_CHECKING:
+    from certbd.learners.learner import Learner
+    from certbd.learners.networks import Ensemble
+
+ABSTAIN = -1
+"""The prediction where nothing is certified."""
+
+
+def certify_votes(
+    votes_or_counts: ArrayLike,
+    *,
+    n_models: int,
+    alpha: float,
+    n_classes: int | None = None,
+    bound: str = "majority",
+    sigma_test: ArrayLike | None = None,
+    sigma_train: ArrayLike | None = None,
+    n_poisoned: int | None = None,
+) -> pd.DataFrame:
+    """Certify the predictions of smoothed models from their votes.
+
+    Parameters
+    ----------
+    votes_or_counts : array_like
+        With `n_classes`: the label that each model votes for, (inputs, models), -1 where it casts
+        no vote. Without: how many models vote for each class, (inputs, classes).
+    n_models : int
+        Number N of models that were planned. It must not depend on the votes.
+    alpha : float
+        Error probability of each certificate, from 1e-100 to below 1.
+    n_classes : int, optional
+        Number of classes, where labels are given.
+    bound : str
+        Majority, clopper_pearson or runner_up.
+    sigma_test : float or array (inputs,), optional
+        Standard deviation of the Gaussian noise that each vote was cast under.
+    sigma_train : float or array (n,), optional
+        That of the noise on training inputs; with `sigma_test` it gives ``radius_joint``.
+    n_poisoned : int, optional
+        Training inputs that may bear the trigger; with both it gives ``radius_trigger``.
+
+    Returns
+    -------
+    DataFrame
+        One row per input: prediction (-1: abstained), votes, p_lower, margin (in standard
+        deviations), and ``radius_joint`` and ``radius_trigger`` (l2), NaN where they are not given.
+
+    Raises
+    ------
+    ValueError
+        If a count or label is out of range, there are more votes than models, or as
+        `theory.bounds.clopper_pearson_lower`.
+    """
+    counts = _counts(votes_or_counts, n_models, n_classes)
+    certification = Certification(n_models, bound, alpha, "per_input")
+    claims = claim(Tally(counts, None), certification, len(counts))
+    certified = claims.margin > 0
+    table = pd.DataFrame(
+        {
+            "prediction": np.where(certified, claims.predicted, ABSTAIN),
+            "votes": counts[np.arange(len(counts)), claims.predicted],
+            "p_lower": claims.p_lower,
+            "margin": claims.margin,
+            "radius_joint": np.nan,
+            "radius_trigger": np.nan,
+        }
+    )
+    if sigma_test is None or sigma_train is None:
+        return table
+    training = GaussianTraining(np.asarray(sigma_train, np.float64), None, n_poisoned, None)
+    noise = np.broadcast_to(np.asarray(sigma_test, np.float64), len(counts))
+    columns = training.columns(claims, noise)
+    return table.assign(**{name: columns[name] for name in ("radius_joint", "radius_trigger")})
+
+
+def _counts(given: ArrayLike, n_models: int, n_classes: int | None) -> NDArray[np.int64]:
+    """Return votes for each class, (inputs, classes)."""
+    array = np.asarray(given)
+    if array.ndim != 2:
+        raise ValueError(f"votes_or_counts must have two axes, not shape {array.shape}")
+    if n_classes is None:
+        fine = is_whole(array) & (array >= 0)
+        require(fine, "votes_or_counts", array, "whole numbers, 0 or more: votes for each class")
+        require(array.sum(1) <= n_models, "votes of an input", array.sum(1), f"at most {n_models}")
+        return array.astype(np.int64)
+    if array.shape[1] != n_models:
+        raise ValueError(f"votes_or_counts must have {n_models} votes per input, not {array.shape}")
+    fine = is_whole(array) & (array >= ABSTAIN) & (array < n_classes)
+    require(fine, "votes_or_counts", array, f"labels from -1 (no vote) to {n_classes - 1}")
+    return np.stack([(array == label).sum(1) for label in range(n_classes)], axis=1)
+
+
+def poison(
+    inputs: NDArray[np.float32], labels: NDArray[np.int64], attack: Mapping[str, Any]
+) -> PoisonedSet:
+    """Put an attack's trigger on training inputs drawn at random, and relabel them.
+
+    Parameters
+    ----------
+    inputs, labels : arrays
+        The clean training set, (n, ...) in [0, 1] and (n,).
+    attack : mapping
+        An entry of the configuration's ``attacks``: kind, norm, rate, target, seed.
+
+    Raises
+    ------
+    ValueError
+        If the attack does not fit the training set, or as pydantic says.
+    """
+    from certbd.attacks import attack as attacks
+    from certbd.attacks import poison as poisoning
+
+    entry = attacks.read(dict(attack))
+    pattern = rng.generator(entry.seed, rng.Purpose.PATTERN)
+    trigger = entry.make_trigger(inputs.shape[1:], pattern)
+    drawn = rng.generator(entry.seed, rng.Purpose.POISON)
+    return poisoning.poison(inputs, labels, entry, trigger, drawn)
+
+
+class Models(NamedTuple):
+    """Trained models: their parameters, stacked, and what they were trained by."""
+
+    learner: "Learner"
+    ensemble: "Ensemble"
+    n_models: int
+    n_classes: int
+    seed: int
+
+
+def train(
+    inputs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    learner: Mapping[str, Any],
+    training: Mapping[str, Any],
+    n_classes: int,
+    n_models: int,
+    seed: int = 0,
+) -> Models:
+    """Train models 0 to ``n_models - 1``, each on its own random view of the training set.
+
+    Parameters
+    ----------
+    inputs, labels : arrays
+        The training set as given, (n, ...) in [0, 1] and (n,).
+    learner : mapping
+        An entry of the configuration's ``learners``.
+    training : mapping
+        A training side: ``{"kind": "gaussian", "sigma": 1.0}``, ``{"kind": "bagging", "n_drawn": 12}``,
+        ``{"kind": "statistic", "sigma_statistic": 0.04}`` or ``{"kind": "flips", "beta": 0.85}``.
+    """
+    from certbd.learners import features
+    from certbd.learners import learner as learners
+    from certbd.training import ensembles
+    from certbd.training import side as sides
+
+    entry, side = learners.read(dict(learner)), sides.read(dict(training))
+    seen = features.apply(entry.features, inputs)
+    given = PoisonedSet(seen, labels, np.arange(0))
+    draw = sides.draw_of(side, n_classes, sides.noise_of(side, len(labels), None, None))
+    ensemble = ensembles.train(given, draw, entry, n_classes, seed, range(n_models))
+    return Models(entry, ensemble, n_models, n_classes, seed)
+
+
+def vote(
+    models: Models, inputs: NDArray[np.float32], testing: Mapping[str, Any]
+) -> NDArray[np.int16]:
+    """Let each model vote once on each input, (inputs, models): `certify_votes` takes that.
+
+    Parameters
+    ----------
+    inputs : array (n, ...)
+        In [0, 1].
+    testing : mapping
+        A test side: ``{"kind": "noise", "level": 0.4}`` or ``{"kind": "flips", "beta": 0.85}``.
+    """
+    import torch
+
+    from certbd.learners import features
+    from certbd.testing import side as sides
+    from certbd.testing import votes
+
+    side, cpu = sides.read(dict(testing)), torch.device("cpu")
+    seen, encode = features.before_noise(models.learner.features, inputs, side.is_noisy, cpu)
+    one = torch.from_numpy(seen[:1])
+    shape = tuple((encode(one) if encode else one).shape[1:])
+    module = models.learner.module(shape, models.n_classes)
+    noise = side.noise(side.sigma("benign", len(inputs), None, None))
+    generators = rng.generators(models.seed, rng.Purpose.TEST_NOISE, range(models.n_models))
+    cast, _ = votes.vote(module, models.ensemble, seen, noise, generators, encode=encode)
+    return cast.T
