@@ -47,7 +47,7 @@ def read_case(
     sigma = training.noise_of(side, len(given.labels), files.get("sigma"), made.get("sigma"))
     noise = test.noise(table["sigma"].to_numpy())
     learner = learners.read(settings["learner"]).with_weights(resources.pretrained)
-    mapped = learner.features
+    mapped = learner.feature_map
     procedure = Procedure(
         learner,
         side,

@@ -30,7 +30,7 @@ def main(smk: Any) -> None:
         learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         test, optimised = testing.read(settings["testing"]), smk.input.get("sigma")
         splits = {
-            split: features.before_noise(learner.features, inputs, test.is_noisy, device)
+            split: features.before_noise(learner.feature_map, inputs, test.is_noisy, device)
             for split, inputs in (
                 (schemas.BENIGN, data.test_inputs),
                 (schemas.TRIGGERED, triggered.inputs),

@@ -18,7 +18,7 @@ def main(smk: Any) -> None:
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, smk.resources.poison)
         learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
-        inputs = features.apply(learner.features, poisoned.inputs, device)
+        inputs = features.apply(learner.feature_map, poisoned.inputs, device)
         side, n_rows = training.read(settings["training"]), len(poisoned.labels)
         sigma = training.noise_of(side, n_rows, smk.input.get("sigma"), smk.resources.sigma)
         ensemble = ensembles.train(

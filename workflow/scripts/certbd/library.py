@@ -176,7 +176,7 @@ def train(
     from certbd.training import side as sides
 
     entry, side = learners.read(dict(learner)), sides.read(dict(training))
-    seen = features.apply(entry.features, inputs)
+    seen = features.apply(entry.feature_map, inputs)
     given = PoisonedSet(seen, labels, np.arange(0))
     draw = sides.draw_of(side, n_classes, sides.noise_of(side, len(labels), None, None))
     ensemble = ensembles.train(given, draw, entry, n_classes, seed, range(n_models))
@@ -202,7 +202,7 @@ def vote(
     from certbd.testing import votes
 
     side, cpu = sides.read(dict(testing)), torch.device("cpu")
-    seen, encode = features.before_noise(models.learner.features, inputs, side.is_noisy, cpu)
+    seen, encode = features.before_noise(models.learner.feature_map, inputs, side.is_noisy, cpu)
     one = torch.from_numpy(seen[:1])
     shape = tuple((encode(one) if encode else one).shape[1:])
     module = models.learner.module(shape, models.n_classes)

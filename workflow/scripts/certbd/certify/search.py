@@ -78,8 +78,8 @@ def search_pairs(
     seed, indices, defence = search["seed"], range(search["n_models"]), defences.read(search["defense"])
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
     labels, parameter = training.labels[rows], str(defence.searched)
-    inputs, encode = features.before_noise(learner.features, training.inputs[rows], True, device)
-    fit = fit._replace(inputs=features.apply(learner.features, fit.inputs, device))
+    inputs, encode = features.before_noise(learner.feature_map, training.inputs[rows], True, device)
+    fit = fit._replace(inputs=features.apply(learner.feature_map, fit.inputs, device))
     module = learner.module(fit.inputs.shape[1:], n_classes)
     points = []
     for value in search[parameter]:
@@ -101,7 +101,7 @@ def search_pairs(
 def _world(
     side: TrainingSide, training: PoisonedSet, norm: float, learner: Learner, n_classes: int
 ) -> World:
-    mapped = learner.features
+    mapped = learner.feature_map
     return World(
         training=training,
         n_classes=n_classes,

@@ -230,7 +230,7 @@ class Plan:
 
     def _certificates_settings(self, wildcards: Any) -> Settings:
         run, learner = run_of(wildcards), learners.read(self.config.learners[wildcards.learner])
-        defence, mapped = defences.read(run.defense), learner.features
+        defence, mapped = defences.read(run.defense), learner.feature_map
         return {
             "certification": certification_of(wildcards)._asdict(),
             "training": self.config.training_side(run).settings(),

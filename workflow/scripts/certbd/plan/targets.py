@@ -100,7 +100,7 @@ class Targets:
 
     def _is_audited(self, run: Run) -> bool:
         learner = learners.read(self._plan.config.learners[run.learner])
-        encoded = learner.features is not None and not learner.features.lipschitz
+        encoded = learner.feature_map is not None and not learner.feature_map.lipschitz
         side = defences.read(run.defense).training
         return not encoded and entries.has(entries.TRAINING, side, "audit")
 

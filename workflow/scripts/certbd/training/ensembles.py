@@ -17,7 +17,7 @@ from torch import nn
 from certbd import rng
 from certbd.artifacts.io import PoisonedSet
 from certbd.artifacts.logs import LOGGER, progress_bar
-from certbd.learners.learner import Learner, Network
+from certbd.learners.learner import Learner
 from certbd.learners.networks import (
     CACHE_BYTES,
     MEMORY_SHARE,
@@ -89,9 +89,14 @@ def train(
         if directly is not None:
             return {name: parameter.to(device) for name, parameter in directly(noise).items()}
         copies, targets = draw(poisoned, noise, device)
-        weights = rng.generators(seed, streams.weights, block)
-        batches = rng.generators(seed, streams.batches, block)
-        return learner.train(module, copies, targets, n_classes, weights=weights, batches=batches)
+        return learner.train(
+            module,
+            copies,
+            targets,
+            n_classes,
+            weights=lambda: rng.generators(seed, streams.weights, block),
+            batches=lambda: rng.generators(seed, streams.batches, block),
+        )
 
     seen = draw.seen_bytes(poisoned, n_classes)
     if seen is not None:
@@ -138,8 +143,8 @@ def block_width(
     if device.type == "cpu":
         return max(1, CACHE_BYTES // inputs.nbytes)
     needed = 2 * inputs.nbytes  # the noisy copy, and its noise while it is made
-    if isinstance(learner, Network):
-        batch_size = min(learner.batch_size, len(inputs))
+    if learner.network:
+        batch_size = learner.batch_rows(len(inputs))
         state = sum(parameter.nbytes for parameter in module.parameters())
         needed += 6 * state + 2 * saved_bytes(module, (batch_size, *inputs.shape[1:]))
     free, _ = torch.cuda.mem_get_info(device)

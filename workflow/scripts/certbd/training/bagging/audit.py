@@ -15,14 +15,14 @@ SIDES = (claim_trials, rows_sides)
 
 def streams(procedure: Procedure, shape: tuple[int, ...], noisy: bool) -> Tables:
     """Check the rows drawn, and the noise on test inputs."""
-    rows = _rows_drawn(procedure, shape[0])
+    rows = rows_drawn(procedure, shape[0])
     yield table("train", rows, check_rows(rows, shape[0]))
     if noisy:
         own = test_normals(procedure, shape)
         yield table("test", own, check_normal(own))
 
 
-def _rows_drawn(procedure: Procedure, n_rows: int) -> NDArray[np.int64]:
+def rows_drawn(procedure: Procedure, n_rows: int) -> NDArray[np.int64]:
     """Let the run's draw choose among rows whose labels are their numbers: (models, rows drawn)."""
     numbered = PoisonedSet(np.zeros((n_rows, 1), np.float32), *np.tile(np.arange(n_rows), (2, 1)))
     generators = training_generators(procedure)

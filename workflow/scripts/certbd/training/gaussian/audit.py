@@ -56,7 +56,7 @@ def _ridge_sides(case: Case, rows: pd.DataFrame) -> Parts:
     pilots, draws = case.pilots(case.given), case.pilot_noise()
     seed, learner = case.procedure.seed, case.procedure.learner
     noise = (attackers.training_draws(case.given, seed, SURROGATES), draws[:SURROGATES].flatten(1))
-    penalty = getattr(learner, "penalty", attackers.PENALTY)
+    penalty = learner.ridge_penalty() or attackers.PENALTY
     for scale in SCALES:
         for side in ("train", "both"):
             for k in range(len(rows)):

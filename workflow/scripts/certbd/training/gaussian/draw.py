@@ -48,7 +48,7 @@ class Gaussian(WholeSet):
             means = closed_form.noisy_class_means(
                 poisoned.inputs, poisoned.labels, self.sigma, n_classes, generators
             )
-            return closed_form.nearest_class_mean(means)
+            return learner.from_means(means)
 
         return drawn
 

@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 
 from certbd.artifacts.io import PoisonedSet
-from certbd.learners import closed_form
-from certbd.learners.kinds.class_sums import ClassSums
 from certbd.learners.learner import Learner
 from certbd.learners.networks import Ensemble
 from certbd.training.draw import Generators
@@ -31,13 +29,8 @@ class NoisyStatistic:
         self, poisoned: PoisonedSet, learner: Learner, n_classes: int
     ) -> Callable[[Generators], Ensemble]:
         """Take the class sums once, and draw the noise of each model."""
-        if not isinstance(learner, ClassSums):
-            raise ValueError(f"learner of kind {learner.kind!r}: a statistic is for class_sums alone")
-        constant = learner.constant
-        sums = closed_form.class_sums(poisoned.inputs, poisoned.labels, n_classes, constant)
-        return lambda generators: closed_form.noisy_class_sums(
-            sums, self.sigma, constant, generators
-        )
+        sums = learner.sums(poisoned.inputs, poisoned.labels, n_classes)
+        return lambda generators: learner.from_sums(sums, self.sigma, generators)
 
     def seen_bytes(self, poisoned: PoisonedSet, n_classes: int) -> int:
         """Return about the size of the sums."""
