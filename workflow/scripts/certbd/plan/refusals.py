@@ -3,12 +3,13 @@
 from typing import Any
 
 from certbd.artifacts.io import DataError
-from certbd.attacks import attacks
+from certbd.attacks.attack import Backdoor, read
+from certbd.attacks.poison import count_poisoned
 from certbd.certify import guarantees
 from certbd.config.axes import ROWS, Certification, Run
 from certbd.config.config import Config
-from certbd.data import domains
-from certbd.data.datasets import Outline
+from certbd.data import datasets, domains
+from certbd.data.dataset import Outline
 from certbd.plan.files import PlanError
 
 
@@ -17,16 +18,15 @@ def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
 
     `known` outlines the run's dataset.
     """
-    entry = config.attacks[run.attack]
-    if entry["kind"] == "none":
+    attack = read(config.attacks[run.attack])
+    if not isinstance(attack, Backdoor):
         return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
     try:
-        attacks.check_fit(entry["kind"], known.has_images)
-        n_poisoned = attacks.count_poisoned(entry, known.training_counts)
+        attack.check_fit(known.has_images)
+        n_poisoned = count_poisoned(attack, known.training_counts)
     except DataError as error:
         raise PlanError(f"attacks.{run.attack} on dataset {run.dataset}: {error}") from error
-    norm, target = float(entry["norm"]), entry["target"]
-    return {"attack_norm": norm, "n_poisoned": n_poisoned, "target": target}
+    return {"attack_norm": attack.norm, "n_poisoned": n_poisoned, "target": attack.target}
 
 
 def check_draw(config: Config, run: Run, known: Outline) -> None:
@@ -44,7 +44,7 @@ def check_selection(config: Config, run: Run, known: Outline) -> None:
 
     (The labels that discrete covers are the classes: it counts changes among these alone.)
     """
-    as_given = config.attacks[run.attack]["kind"] == "none"
+    as_given = not read(config.attacks[run.attack]).simulated
     if as_given and known.left_out and run.defense in ROWS:
         raise PlanError(
             f"datasets.{run.dataset}.classes: leaves out {', '.join(known.left_out[:10])}, so a "
@@ -56,15 +56,15 @@ def check_selection(config: Config, run: Run, known: Outline) -> None:
 
 def check_discrete(config: Config, run: Run, certification: Certification, known: Outline) -> None:
     """Refuse values out of their domain, and noise or numbers of models that certify nothing."""
-    noise, attack = config.noise_levels(run) or {}, config.attacks[run.attack]
-    dataset, attacked = config.datasets[run.dataset], attack["kind"] != "none"
+    noise, attack = config.noise_levels(run) or {}, read(config.attacks[run.attack])
+    dataset = datasets.read(config.datasets[run.dataset])
     n_labels, n_tested = sum(known.training_counts), sum(known.test_counts)
     try:
-        domains.check_dataset(dataset, int(noise["values"]))
-        if attacked:
-            attacks.check_domain(attack, dataset["kind"], int(noise["values"]))
+        domains.check_features(dataset.n_values, int(noise["values"]))
+        if isinstance(attack, Backdoor):
+            attack.check_domain(dataset.channels, int(noise["values"]))
         of_each = guarantees.domains_of(noise, n_labels, 1, len(known.classes))
-        guarantees.check_models(of_each, certification, n_tested * (2 if attacked else 1))
+        guarantees.check_models(of_each, certification, n_tested * (2 if attack.simulated else 1))
     except ValueError as error:
         raise PlanError(
             f"defense discrete on dataset {run.dataset}, attack {run.attack}, noise {run.noise}: "

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from certbd.attacks.attack import read
 from certbd.config.axes import CURVES_OF, Certification, Run
 from certbd.plan import paths
 from certbd.plan.plan import Plan
@@ -30,7 +31,7 @@ class Targets:
         self.curves = list(dict.fromkeys([*self._external_curves(), *self._own_curves()]))
 
     def _is_simulated(self, attack: str) -> bool:
-        return bool(self._plan.config.attacks[attack]["kind"] != "none")
+        return read(self._plan.config.attacks[attack]).simulated
 
     def _external_curves(self) -> list[tuple[str, str]]:
         return [
