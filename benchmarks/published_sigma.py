@@ -13,7 +13,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
 from certbd import rng
-from certbd.attacks import attacks
+from certbd.attacks.kinds.one_pixel import OnePixel
+from certbd.attacks.poison import poison
 from certbd.data import datasets
 from certbd.learners import models
 from certbd.training import ensembles, sigma
@@ -24,7 +25,7 @@ SEARCH = {
     "objective": "released", "pilots": 1, "draws": 1, "steps": 850, "learning_rate": 1e-4,
     "bounds": [0.5, 4],
 }  # fmt: skip
-ATTACK = {"kind": "one_pixel", "norm": 1.0, "rate": 0.02, "target": 0, "seed": 0}
+ATTACK = OnePixel(kind="one_pixel", norm=1.0, rate=0.02)
 
 
 def main() -> None:
@@ -34,9 +35,9 @@ def main() -> None:
     published = published[published["attack"] == "onepixel"]
     data = datasets.load({"kind": "mnist", "classes": [0, 1]}, root)
     shape = data.train_inputs.shape[1:]
-    trigger = attacks.make_trigger("one_pixel", 1.0, shape, rng.generator(0, rng.Purpose.PATTERN))
+    trigger = ATTACK.make_trigger(shape, rng.generator(0, rng.Purpose.PATTERN))
     generator = rng.generator(0, rng.Purpose.POISON)
-    poisoned = attacks.poison(data.train_inputs, data.train_labels, ATTACK, trigger, generator)
+    poisoned = poison(data.train_inputs, data.train_labels, ATTACK, trigger, generator)
     device = ensembles.pick_device("cpu")
     module = models.build(LEARNER, shape, 2)
     for start in (0.12, 0.25, 0.5, 1.0):

@@ -12,11 +12,19 @@ import yaml
 
 from certbd import rng
 from certbd.artifacts import io
-from certbd.attacks import attacks
+from certbd.attacks.attack import Backdoor, read
+from certbd.attacks.poison import poison
 from certbd.data import datasets
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "results/.gitignore")
+
+
+def backdoor(kind: str, norm: float = 1.0, **settings: Any) -> Backdoor:
+    """Return an attack; the rate is 0.05 where it is not given."""
+    made = read({"kind": kind, "norm": norm, "rate": 0.05} | settings)
+    assert isinstance(made, Backdoor)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +34,9 @@ def digits() -> io.DataSplits:
 
 @pytest.fixture(scope="session")
 def poisoned(digits: io.DataSplits) -> io.PoisonedSet:
-    attack = {"kind": "one_pixel", "norm": 0.5, "rate": 0.05, "target": 0, "seed": 0}
-    trigger = attacks.make_trigger("one_pixel", 0.5, (1, 8, 8), rng.generator(0, 2))
-    return attacks.poison(
-        digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(0, 1)
-    )
+    attack = backdoor("one_pixel", 0.5)
+    trigger = attack.make_trigger((1, 8, 8), rng.generator(0, 2))
+    return poison(digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(0, 1))
 
 
 class Workflow:

@@ -1,14 +1,17 @@
 """A kind that nobody has described raises wherever it is asked for: no default stands for one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from certbd.artifacts.io import PoisonedSet
-from certbd.attacks import attacks
+from certbd.attacks import attack
 from certbd.certify import claims, coverage
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
-from certbd.data import domains
+from certbd.data import datasets
+from certbd.data.dataset import Dataset
 from certbd.learners import features, models
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian, draw_of
@@ -29,9 +32,8 @@ def guarantee(defense, noise, sigma):
 
 
 UNKNOWN = {
-    "attack: positions": lambda: attacks.positions("nine_pixel", 28, 28),
-    "attack: trigger": lambda: attacks.add_trigger(IMAGES, IMAGES[0], "nine_pixel"),
-    "attack: domain": lambda: attacks.check_domain({"kind": "wave", "norm": 1}, "digits", 17),
+    "attack": lambda: attack.read({"kind": "nine_pixel", "norm": 1.0, "rate": 0.1}),
+    "attack without a trigger": lambda: attack.read({"kind": "", "seed": 0}),
     "learner: module": lambda: models.build({"kind": "forest", "hidden": 3}, (16,), 2),
     "learner: training": lambda: ensembles.train(
         GIVEN, Gaussian(0.1), {"kind": "forest", "hidden": 3}, 2, 0, range(2)
@@ -46,7 +48,9 @@ UNKNOWN = {
     "defence without training noise": lambda: guarantee("decoupled", {"train": 1.0}, None),
     "training side": lambda: draw_of({"n_bootstrap": 3}, 2),
     "split": lambda: sigma_of("validation", 3, {"train": 1.0, "test": 0.5}, None, None),
-    "dataset": lambda: domains.check_dataset({"kind": "wine"}, 2),
+    "dataset": lambda: datasets.read({"kind": "wine"}),
+    "dataset: outline": lambda: datasets.outline({"kind": "external"}, Path()),
+    "dataset: reading": lambda: datasets.load({"kind": "Digits", "content": ""}),
 }
 
 
@@ -58,9 +62,24 @@ def test_an_unknown_kind_raises(kind, monkeypatch):
         UNKNOWN[kind]()
 
 
-def test_a_dataset_whose_values_nobody_has_counted_is_named_with_what_to_do():
-    with pytest.raises(ValueError, match=r"kind wine: nobody has said .*domains.STORED_VALUES"):
-        domains.check_dataset({"kind": "wine", "binarise": 0.5}, 2)
+class Wine(Dataset):
+    """A kind that says how it is read, and no more."""
+
+    kind: str = "wine"
+
+    def open(self, path):
+        raise NotImplementedError
+
+    def shape(self, files):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("settings", [{}, {"binarise": 0.5}])
+def test_a_dataset_whose_values_nobody_has_counted_is_named_with_what_to_do(settings):
+    with pytest.raises(AttributeError, match=r"'Wine' .* no attribute 'stored_values'"):
+        Wine.model_validate(settings).n_values  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'Wine' .* no attribute 'channels'"):
+        Wine.model_validate(settings).channels  # noqa: B018
 
 
 @pytest.mark.parametrize("bound", ["majority", "clopper_pearson", "runner_up", "hoeffding", "kl"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from certbd.data.published import CIFAR10_BATCHES, IMAGENETTE
+from certbd.data.kinds import cifar10, imagenette
 from conftest import ROOT, Workflow
 
 
@@ -25,13 +25,13 @@ def stand_in(data):
             header = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
             file.write_bytes(header + values.tobytes())
     touch(data / "mnist2to9_cnn.safetensors")
-    for file in (*CIFAR10_BATCHES, "batches.meta"):
+    for file in cifar10.FILES:
         touch(data / "cifar-10-batches-py" / file)
     for folder in (
         *(
             f"imagenette2/{split}/{name}"
             for split in ("train", "val")
-            for name in IMAGENETTE.values()
+            for name in imagenette.FOLDERS.values()
         ),
         *(f"cifar10_images/{s}/{c}" for s in ("train", "test") for c in ("airplane", "bird")),
     ):

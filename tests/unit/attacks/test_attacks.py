@@ -10,16 +10,19 @@ import search_noise
 from certbd import rng
 from certbd.artifacts import io
 from certbd.artifacts.io import DataError, TriggeredInputs
-from certbd.attacks import attacks
+from certbd.attacks.attack import read
+from certbd.attacks.pixels import PixelTrigger
+from certbd.attacks.poison import add_trigger, count_poisoned, poison
 from certbd.certify.guarantees import largest_norm
 from certbd.config.axes import Certification
+from conftest import backdoor
 
 KINDS = ("one_pixel", "four_pixel", "blending")
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 224, 224), (2, 5, 9)]
 
 
 def make(kind, norm, shape, seed=0):
-    return attacks.make_trigger(kind, norm, shape, rng.generator(seed, rng.Purpose.PATTERN))
+    return backdoor(kind, norm).make_trigger(shape, rng.generator(seed, rng.Purpose.PATTERN))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -41,12 +44,12 @@ def square_length(clean, moved):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("norm", [0.01, 0.1, 0.3, 0.5, 0.7, 1.0])
 def test_the_largest_norm_is_that_of_the_longest_trigger_found(digits, kind, norm):
-    attack = {"kind": kind, "rate": 0.05, "target": 0}
+    attack = backdoor(kind, norm)
     trigger = make(kind, norm, (1, 8, 8))
-    poisoned = attacks.poison(
+    poisoned = poison(
         digits.train_inputs, digits.train_labels, attack, trigger, np.random.default_rng(0)
     )
-    moved = attacks.add_trigger(digits.test_inputs, trigger, kind)
+    moved = add_trigger(digits.test_inputs, trigger, attack)
     triggered = TriggeredInputs(moved, digits.test_labels)
     rows, whole = poisoned.indices, largest_norm(norm, digits, poisoned, triggered)
     pairs = [*zip(digits.train_inputs[rows], poisoned.inputs[rows], strict=True)]
@@ -68,12 +71,12 @@ def stop(*arguments):
 @pytest.mark.parametrize("stage", ["certify", "search"])
 def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatch, tmp_path):
     """Blending's 0.01 is longer by 2e-6 of it on some inputs, its sums being float32."""
-    norm, attack = 0.01, {"kind": "blending", "rate": 0.05, "target": 0}
+    norm, attack = 0.01, backdoor("blending", 0.01)
     trigger = make("blending", norm, (1, 8, 8))
-    poisoned = attacks.poison(
+    poisoned = poison(
         digits.train_inputs, digits.train_labels, attack, trigger, np.random.default_rng(0)
     )
-    moved = attacks.add_trigger(digits.test_inputs, trigger, "blending")
+    moved = add_trigger(digits.test_inputs, trigger, attack)
     arrays = {
         io.DataSplits: digits,
         io.PoisonedSet: poisoned,
@@ -125,7 +128,7 @@ def test_published_positions():
 def test_sums_are_clipped_except_for_blending():
     ones = np.ones((2, 1, 8, 8), np.float32)
     for kind in KINDS:
-        triggered = attacks.add_trigger(ones, make(kind, 3.0, (1, 8, 8)), kind)
+        triggered = add_trigger(ones, make(kind, 3.0, (1, 8, 8)), backdoor(kind, 3.0))
         assert (triggered.max() > 1) == (kind == "blending")
         assert triggered.dtype == np.float32
 
@@ -148,9 +151,9 @@ def test_the_blending_pattern_is_fixed_by_its_seed():
 
 def test_the_published_count():
     mnist01 = [5923, 6742]
-    assert attacks.count_poisoned({"kind": "blending", "rate": 0.02, "target": 0}, mnist01) == 253
-    assert attacks.count_poisoned({"kind": "none"}, mnist01) == 0
-    assert attacks.count_poisoned({"kind": "blending", "rate": 0.1, "target": 0}, [10, 90]) == 10
+    assert count_poisoned(backdoor("blending", rate=0.02), mnist01) == 253
+    assert not read({"kind": "none"}).simulated
+    assert count_poisoned(backdoor("blending", rate=0.1), [10, 90]) == 10
 
 
 @pytest.mark.parametrize(
@@ -162,17 +165,17 @@ def test_the_published_count():
     ],
 )
 def test_rates_and_targets_that_cannot_be(rate, target, named):
-    attack = {"kind": "one_pixel", "rate": rate, "target": target}
+    attack = backdoor("one_pixel", rate=rate, target=target)
     with pytest.raises(DataError, match=named):
-        attacks.count_poisoned(attack, [40, 60])
+        count_poisoned(attack, [40, 60])
 
 
 def test_a_class_left_without_inputs_is_refused():
     inputs, labels = np.zeros((4, 1, 8, 8), np.float32), np.array([0, 0, 1, 1])
-    attack = {"kind": "one_pixel", "rate": 0.5, "target": 0}
+    attack = backdoor("one_pixel", rate=0.5)
     trigger = make("one_pixel", 1.0, (1, 8, 8))
     with pytest.raises(DataError, match=r"rate: 0\.5 poisons 2 inputs and leaves none of label 1"):
-        attacks.poison(inputs, labels, attack, trigger, np.random.default_rng(0))
+        poison(inputs, labels, attack, trigger, np.random.default_rng(0))
 
 
 def test_triggers_that_do_not_fit():
@@ -186,10 +189,47 @@ def test_blending_fits_tables():
     trigger = make("blending", 0.5, (10,))
     rows = np.full((6, 10), 0.5, np.float32)
     assert trigger.shape == (10,)
-    moved = attacks.add_trigger(rows, trigger, "blending") - rows
+    moved = add_trigger(rows, trigger, backdoor("blending", 0.5)) - rows
     assert np.allclose(np.linalg.norm(moved, axis=1), 0.5)
-    attacks.check_fit("blending", has_images=False)
+    backdoor("blending").check_fit(has_images=False)
     for kind in ("one_pixel", "four_pixel"):
-        attacks.check_fit(kind, has_images=True)
+        backdoor(kind).check_fit(has_images=True)
         with pytest.raises(DataError, match=f"a {kind} trigger needs images, not rows"):
-            attacks.check_fit(kind, has_images=False)
+            backdoor(kind).check_fit(has_images=False)
+
+
+class Stripe(PixelTrigger):
+    """An attack that says its positions, and no more."""
+
+    kind: str = "stripe"
+
+    def positions(self, height, width):
+        return [(height - 1, column) for column in range(width)]
+
+
+def test_a_trigger_of_pixels_is_made_from_its_positions_alone():
+    stripe = Stripe(norm=2.0, rate=0.1)
+    trigger = stripe.make_trigger((3, 4, 5), np.random.default_rng(0))
+    assert np.array_equal(np.argwhere(trigger.any(axis=0))[:, 0], [3] * 5)
+    np.testing.assert_allclose(trigger[:, 3], 2 / np.sqrt(15), rtol=1e-6)
+    assert add_trigger(np.ones((1, 3, 4, 5), np.float32), trigger, stripe).max() == 1
+    with pytest.raises(DataError, match="a stripe trigger needs images, not rows"):
+        stripe.make_trigger((7,), np.random.default_rng(0))
+    with pytest.raises(DataError, match="what stripe adds to a pixel depends on the image's size"):
+        stripe.check_domain(1, 2)
+
+
+def test_a_trigger_stays_in_a_domain_by_its_share_of_a_pixel():
+    for kind, norm, channels, size in (
+        ("one_pixel", 1.0, 1, 2),
+        ("one_pixel", 0.5, 1, 5),
+        ("one_pixel", np.sqrt(3), 3, 2),
+        ("four_pixel", 1.0, 1, 5),
+        ("four_pixel", 2.0, 1, 2),
+    ):
+        backdoor(kind, float(norm)).check_domain(channels, size)
+    for kind, channels in (("one_pixel", 3), ("four_pixel", 1)):
+        with pytest.raises(DataError, match="to a pixel of 2 values; allowed: 1 or more a pixel"):
+            backdoor(kind, 1.0).check_domain(channels, 2)
+    with pytest.raises(DataError, match="blending adds numbers outside any domain"):
+        backdoor("blending").check_domain(1, 256)

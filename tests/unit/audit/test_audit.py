@@ -10,7 +10,6 @@ from scipy import stats
 
 from certbd import rng
 from certbd.artifacts import io, schemas
-from certbd.attacks import attacks
 from certbd.audit import (
     attackers,
     audit,
@@ -29,7 +28,7 @@ from certbd.learners.models import LinearClassifier
 from certbd.theory import bounds, certificates, discrete
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian, draw_of
-from conftest import ROOT
+from conftest import ROOT, backdoor
 
 GENERATOR = np.random.default_rng(0)
 N, ALPHA = 200, 0.001
@@ -63,7 +62,7 @@ def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
     draw = draw_of(levels, 2) if levels else Gaussian(sigma_train)
     procedure = worlds.Procedure(learner, draw, 2, 5, N, False, torch.device("cpu"))
     inputs = digits.test_inputs[:30]
-    trigger = attacks.make_trigger("one_pixel", 0.5, (1, 8, 8), rng.generator(0, 2))
+    trigger = backdoor("one_pixel", 0.5).make_trigger((1, 8, 8), rng.generator(0, 2))
     points = {schemas.BENIGN: inputs, schemas.TRIGGERED: inputs if noise else inputs + trigger}
     tables = []
     ensemble = procedure.train(poisoned, range(N))

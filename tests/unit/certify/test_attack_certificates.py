@@ -5,12 +5,13 @@ import pytest
 from scipy.stats import norm
 
 from certbd import rng
-from certbd.attacks import attacks
+from certbd.attacks.poison import poison
 from certbd.learners import features, models
 from certbd.testing.votes import vote
 from certbd.theory import bounds, certificates
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian
+from conftest import backdoor
 
 GENERATOR = np.random.default_rng(0)
 
@@ -121,12 +122,12 @@ def test_class_means_keep_certified_labels_in_the_trigger_free_world(digits, kin
             means = [digits.train_inputs[digits.train_labels == c].mean(0) for c in (0, 1)]
             unit = (means[0] - means[1]) / np.linalg.norm(means[0] - means[1])
         else:
-            unit = attacks.make_trigger(kind, 1.0, shape, rng.generator(seed, 2))
-        attack = {"kind": "blending", "rate": rate, "target": 0}
+            unit = backdoor(kind).make_trigger(shape, rng.generator(seed, 2))
+        attack = backdoor("blending", rate=rate)
         size = 0.5
         for _ in range(3):
             trigger = (size * unit).astype(np.float32)
-            poisoned = attacks.poison(
+            poisoned = poison(
                 digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(seed, 1)
             )
             seen = features.apply(mapped, poisoned.inputs)
@@ -160,8 +161,8 @@ def test_class_means_break_under_a_trigger_that_no_radius_covers(digits):
     """The control: far outside the certificates, the same comparison finds broken labels."""
     means = [digits.train_inputs[digits.train_labels == c].mean(0) for c in (0, 1)]
     trigger = means[0] - means[1]
-    attack = {"kind": "blending", "rate": 0.05, "target": 0}
-    poisoned = attacks.poison(
+    attack = backdoor("blending")
+    poisoned = poison(
         digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(0, 1)
     )
     clean_inputs = poisoned.inputs.copy()

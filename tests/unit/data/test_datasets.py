@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from certbd.data import datasets, digits
+from certbd.artifacts.io import DataError
+from certbd.data import datasets
+from certbd.data.kinds import digits
 
 
 @pytest.mark.parametrize("classes", [[0, 1], [7, 3], list(range(10))])
@@ -44,3 +46,14 @@ def test_labels_follow_the_order_of_classes(digits):
     swapped = datasets.load({"kind": "digits", "classes": [1, 0]})
     assert np.array_equal(swapped.test_inputs, digits.test_inputs)
     assert np.array_equal(swapped.test_labels, 1 - digits.test_labels)
+
+
+def test_settings_of_a_stage_name_classes_as_text_and_hold_the_content(digits, tmp_path):
+    stored = {"kind": "digits", "classes": ["0", "1"], "content": datasets.checksum([], Path())}
+    assert np.array_equal(datasets.load(stored).test_inputs, digits.test_inputs)
+    file = tmp_path / "t.npz"
+    np.savez(file, inputs=np.arange(32).reshape(16, 2) / 32, labels=np.arange(16) % 2)
+    stored = {"kind": "npz", "classes": ["0", "1"], "content": datasets.checksum([file], file)}
+    assert datasets.load(stored, file).class_names.tolist() == ["0", "1"]
+    with pytest.raises(DataError, match="has changed since this run was planned"):
+        datasets.load(stored | {"content": ""}, file)

@@ -248,7 +248,8 @@ KINDS = {"npz": ARRAYS, "csv": TABLES, "parquet": PARQUETS, "png": IMAGES, "vote
 
 
 def load(kind, file):
-    settings = {"kind": kind, "label_column": "label", "header": True}
+    named = {"label_column": "label", "header": True} if kind == "table" else {}
+    settings = {"kind": kind} | named
     datasets.outline(settings, file)
     datasets.load(settings, file)
 

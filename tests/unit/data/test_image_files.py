@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from certbd.artifacts.io import DataError
-from certbd.data import datasets, folders, images, labels, published
+from certbd.data import datasets, folders, images, labels
+from certbd.data.kinds import cifar10, mnist
 
 FOLDER = {"kind": "image_folder"}
 NPZ = {"kind": "npz"}
@@ -408,8 +409,8 @@ def test_classes_that_are_called_valid_and_invalid_are_classes(tmp_path):
 
 
 PUBLISHED = {
-    "mnist": ([0, 1], published.MNIST_FILES),
-    "cifar10": (["bird", "cat"], (*published.CIFAR10_BATCHES, "batches.meta")),
+    "mnist": ([0, 1], mnist.FILES),
+    "cifar10": (["bird", "cat"], cifar10.FILES),
     "imagenette": (
         ["tench", "church"],
         [f"{side}/{name}" for side in ("train", "val") for name in ("n01440764", "n03028079")],
@@ -426,7 +427,7 @@ def test_half_downloaded_sets_are_named_with_the_way_out(tmp_path, monkeypatch, 
         monkeypatch.setattr(torchvision.datasets, name, None)  # so nothing can be fetched
     classes, names = PUBLISHED[kind]
     settings = {"kind": kind, "classes": classes, "download": download}
-    folder = tmp_path / published.FOLDERS[kind]
+    folder = tmp_path / datasets.read({"kind": kind}).folder
     way_out = "download: true is set already" if download else "and set download: true"
     for present in range(len(names)):
         for name in names[:present]:

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from certbd.artifacts.io import DataError
-from certbd.data import datasets, images, published
+from certbd.data import datasets, images
+from certbd.data.kinds.cifar10 import BATCHES, Cifar10
 from conftest import ROOT
 
 TABLE = {"kind": "table", "label_column": "label", "header": True}
@@ -187,12 +188,12 @@ def cifar10(tmp_path, monkeypatch):
         return [name, hashlib.md5(content, usedforsecurity=False).hexdigest()]
 
     batch = {"data": draw((20, 3072)), "labels": list(range(10)) * 2}
-    made = [write(name, batch) for name in published.CIFAR10_BATCHES]
+    made = [write(name, batch) for name in BATCHES]
     meta = write("batches.meta", {"label_names": names})
     monkeypatch.setattr(CIFAR10, "train_list", made[:-1])
     monkeypatch.setattr(CIFAR10, "test_list", made[-1:])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": meta[1]})
-    monkeypatch.setattr(datasets, "CIFAR10_PER_CLASS", (10, 2))
+    monkeypatch.setattr(Cifar10, "per_class", (10, 2))
     return tmp_path
 
 
@@ -286,11 +287,21 @@ def refused(settings, path, named):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["mnist", "cifar10", "imagenette", "image_folder", "table", "npz"])
+MISSING = {
+    "mnist": MNIST,
+    "cifar10": {"classes": ["bird", "cat"]},
+    "imagenette": {"classes": ["tench", "parachute"]},
+    "image_folder": FOLDER,
+    "table": TABLE,
+    "npz": NPZ,
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
 def test_a_missing_dataset_is_named_with_what_to_do(tmp_path, kind):
-    settings = TABLE | {"kind": kind, "classes": ["tench", "parachute"]}
+    settings = MISSING[kind] | {"kind": kind}
     named = r"does not exist; set the folder .*\(--config data_root=FOLDER\) or the key path"
-    if kind in published.FOLDERS:
+    if kind in ("mnist", "cifar10", "imagenette"):
         named += "; download: true lets torchvision fetch it"
     refused(settings, tmp_path / "nowhere", named)
 
@@ -536,7 +547,7 @@ def test_download(tmp_path, mnist, monkeypatch):
 def test_outlines_need_neither_torchvision_nor_scikit_learn():
     code = (
         "import sys; from pathlib import Path;"
-        "from certbd.attacks import attacks; from certbd.data import datasets;"
+        "from certbd.attacks import poison; from certbd.data import datasets;"
         "datasets.outline({'kind': 'digits', 'classes': [0, 1]}, Path());"
         "assert not {'torch', 'torchvision', 'sklearn', 'PIL'} & set(sys.modules)"
     )

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from certbd.audit import descent, trials, worlds
-from certbd.data import datasets, sources
+from certbd.data import datasets
 from certbd.learners import features, models, networks
 from certbd.plan import memory
 from certbd.testing import votes
@@ -83,21 +83,24 @@ def write(folder, kind, suffix=""):
 def test_the_shape_of_an_input_is_read_from_the_head_of_a_file(kind, suffix, tmp_path):
     entry, path = write(tmp_path, kind, suffix)
     files = datasets.outline(entry, path).files
-    shape = memory.shape_of(entry, files)
+    shape = datasets.read(entry).shape(files)
     assert datasets.load(entry, path).train_inputs.shape[1:] == shape
     if kind == "image_folder":
-        shape = memory.shape_of(entry | {"size": 4}, files)
+        shape = datasets.read(entry | {"size": 4}).shape(files)
         assert datasets.load(entry | {"size": 4}, path).train_inputs.shape[1:] == shape
 
 
 def test_every_kind_of_dataset_has_a_size_and_others_are_refused():
-    assert {*memory.PUBLISHED, *memory.HEADS} == set(sources.KINDS)
     loaded = datasets.load({"kind": "digits", "classes": [0, 1]})
-    assert loaded.train_inputs.shape[1:] == memory.shape_of({"kind": "digits"}, [])
+    assert loaded.train_inputs.shape[1:] == datasets.read({"kind": "digits"}).shape([])
+    for kind, shape in (("mnist", (1, 28, 28)), ("cifar10", (3, 32, 32))):
+        assert datasets.read({"kind": kind}).shape([]) == shape
+    assert datasets.read({"kind": "imagenette"}).shape([]) == (3, 224, 224)
     for kind in ("wine", "Digits", "", "external", "csv"):
-        with pytest.raises(ValueError, match=r"kind .* is, only digits, .*memory.PUBLISHED"):
-            memory.shape_of({"kind": kind}, [])
-    assert memory.shape_of({"kind": "image_folder"}, [ROOT / "README.md"]) == ()
+        with pytest.raises(ValueError, match=f"'{kind}' is not in its KINDS; known: digits, "):
+            datasets.read({"kind": kind})
+    for entry in ({"kind": "image_folder"}, TABLE, {"kind": "npz"}):
+        assert datasets.read(entry).shape([ROOT / "README.md"]) == ()
 
 
 @pytest.mark.parametrize("shape", IMAGES)

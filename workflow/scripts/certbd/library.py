@@ -128,10 +128,12 @@ def poison(
     ValueError
         If the attack does not fit the training set, or as pydantic says.
     """
-    from certbd.attacks import attack as attacks
     from certbd.attacks import poison as poisoning
+    from certbd.attacks.attack import Backdoor, read
 
-    entry = attacks.read(dict(attack))
+    entry = read(attack)
+    if not isinstance(entry, Backdoor):
+        raise ValueError(f"attack of kind {entry.kind}: it has no trigger")
     pattern = rng.generator(entry.seed, rng.Purpose.PATTERN)
     trigger = entry.make_trigger(inputs.shape[1:], pattern)
     drawn = rng.generator(entry.seed, rng.Purpose.POISON)

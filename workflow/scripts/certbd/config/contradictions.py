@@ -42,7 +42,8 @@ def contradictions(raw: Entry) -> Iterator[str]:
         if grid["stop"] / grid["step"] > MOST_RADII:
             yield f"curves.{name}: {grid['stop']} by {grid['step']}; allowed: {MOST_RADII} radii"
     for name, entry in raw["datasets"].items():
-        yield from _dataset_contradictions(entry, f"datasets.{name}")
+        yield from entries.read(entries.DATASETS, entry).contradictions(f"datasets.{name}")
+        yield from _repeated_classes(entry, f"datasets.{name}")
     for name, noise in raw["noises"].items():
         for side in entries.names(entries.TRAINING):
             for key, message in _side_type(side).mistakes(noise):
@@ -107,22 +108,7 @@ def _side_type(kind: str) -> Any:
     return entries.module(entries.TRAINING, kind, "entry").KIND
 
 
-def _dataset_contradictions(entry: Entry, path: str) -> Iterator[str]:
-    """Find ranges without extent, a label column by the wrong kind of name, classes named twice."""
-    ranges = entry.get("ranges", [0, 1])
-    pairs = ranges.items() if isinstance(ranges, dict) else [(None, ranges)]
-    for column, (low, high) in pairs:
-        if not low < high:
-            key = f"{path}.ranges" if column is None else f"{path}.ranges.{column}"
-            yield f"{key}: [{low}, {high}]; allowed: low below high"
-    for key in ("label_column", "id_column"):
-        column = entry.get(key)
-        if "header" in entry and column is not None and isinstance(column, str) != entry["header"]:
-            allowed = "the column's name" if entry["header"] else "its number from 0"
-            header = str(entry["header"]).lower()
-            yield f"{path}.{key}: {column!r}; allowed with header {header}: {allowed}"
-    if "label_column" in entry and entry["label_column"] == entry.get("id_column"):
-        yield f"{path}.id_column: {entry['id_column']!r} is label_column, too; allowed: another"
+def _repeated_classes(entry: Entry, path: str) -> Iterator[str]:
     classes = [str(name) for name in entry.get("classes", [])]
     if repeated := sorted({name for name in classes if classes.count(name) > 1}):
         yield f"{path}.classes: {repeated[0]} is named more than once"

@@ -1,45 +1,40 @@
 """Datasets as arrays in [0, 1], the same at every call. ``docs/datasets.md`` describes each kind.
 
 Nothing is fitted on the data: the certificates do not cover what is learned before the noise
-(``docs/theory.md``, section 1). torchvision and scikit-learn are imported only where a dataset is
-fetched or read, so that an outline costs little.
+(``docs/theory.md``, section 1). Its kind says how a dataset is read; what follows is the same for
+all.
 """
 
 import hashlib
-import tempfile
-from collections.abc import Sequence
-from http.client import HTTPException
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from certbd.artifacts import seals
 from certbd.artifacts.io import DataError, DataSplits
-from certbd.data import published, selection, sources
+from certbd.config import entries
+from certbd.data import selection
+from certbd.data.dataset import Dataset, Outline
 from certbd.data.selection import SIDES, Rows
-from certbd.data.sources import Part, Settings, Source
+from certbd.data.sources import Part, Source
 
-CIFAR10_PER_CLASS = (5000, 1000)
+Settings = Mapping[str, Any]
 MOST_SHOWN = 12
 """Classes that a line lists."""
 
 
-class Outline(NamedTuple):
-    """What is known of a dataset before it is read."""
+def read(settings: Settings) -> Dataset:
+    """Return the dataset of an entry of the configuration's ``datasets``.
 
-    classes: list[str]
-    """Names of the classes in label order."""
-    training_counts: list[int]
-    """Number of training inputs of each label."""
-    test_counts: list[int]
-    """Number of test inputs of each label."""
-    files: list[Path]
-    """Every file that it is read from."""
-    has_images: bool
-    """Whether an input is (channels, height, width) rather than a row of features."""
-    left_out: list[str]
-    """Labels in the files that are not among the classes: their rows are not used."""
+    Raises
+    ------
+    ValueError
+        If there is no such kind of dataset.
+    """
+    dataset: Dataset = entries.read(entries.DATASETS, settings)
+    return dataset
 
 
 def outline(settings: Settings, path: Path) -> Outline:
@@ -57,23 +52,18 @@ def outline(settings: Settings, path: Path) -> Outline:
     DataError
         If a file is missing, or its labels or names cannot be used.
     """
+    dataset = read(settings)
     try:
-        return _outline(settings, path)
+        return dataset.published_outline(path) or _outline(dataset, path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
 
 
-def _outline(settings: Settings, path: Path) -> Outline:
-    if settings["kind"] == "cifar10" and "subset" not in settings:  # its labels are in pickles
-        classes = sources.class_names(settings["classes"])
-        training, test = ([size] * len(classes) for size in CIFAR10_PER_CLASS)
-        left_out = sorted(set(published.CIFAR10_CLASSES) - set(classes))
-        files = sources.cifar10_files(settings, path)
-        return Outline(classes, training, test, files, True, left_out)
-    source = _open(settings, path)
+def _outline(dataset: Dataset, path: Path) -> Outline:
+    source = _open(dataset, path)
     training, test = (
         [int((part.labels[rows] == name).sum()) for name in source.classes]
-        for part, rows in _sides(source, settings)
+        for part, rows in _sides(source, dataset)
     )
     found = {label for part in source.parts for label in np.unique(part.labels).tolist()}
     left_out = sorted((found | set(source.left_out)) - set(source.classes))
@@ -102,17 +92,18 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
     DataError
         If a file or a value in it cannot be used; the message names both.
     """
-    source = _open(settings, path)
+    dataset = read({key: value for key, value in settings.items() if key != "content"})
+    source = _open(dataset, path)
     if "content" in settings and checksum(source.files, path) != settings["content"]:
         raise DataError(f"{path}: has changed since this run was planned; run again")
-    (training, training_rows), (test, test_rows) = _sides(source, settings)
+    (training, training_rows), (test, test_rows) = _sides(source, dataset)
     inputs, test_inputs = training.read(training_rows), test.read(test_rows)
     if test_inputs.shape[1:] != inputs.shape[1:]:
         raise DataError(
             f"{test.place}: test inputs of shape {test_inputs.shape[1:]}; allowed: that of "
             f"training inputs, {inputs.shape[1:]}"
         )
-    if (threshold := settings.get("binarise")) is not None:
+    if (threshold := dataset.binarise) is not None:
         inputs, test_inputs = (
             (values >= threshold).astype(np.float32) for values in (inputs, test_inputs)
         )
@@ -174,30 +165,12 @@ def fetch(settings: Settings, path: Path) -> None:
     DataError
         If it cannot be downloaded; nothing is left behind.
     """
-    kind = settings["kind"]
-    if not settings.get("download"):
-        return
+    read(settings).fetch(path)
+
+
+def _open(dataset: Dataset, path: Path) -> Source:
     try:
-        if (path / published.FOLDERS[kind]).exists():
-            return
-        import torchvision.datasets
-
-        fetchers = {
-            "mnist": torchvision.datasets.MNIST,
-            "cifar10": torchvision.datasets.CIFAR10,
-            "imagenette": torchvision.datasets.Imagenette,
-        }
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path) as folder:
-            fetchers[kind](folder, download=True)
-            Path(folder, published.FOLDERS[kind]).replace(path / published.FOLDERS[kind])
-    except (OSError, RuntimeError, HTTPException) as error:
-        raise DataError(f"{path}: torchvision cannot download {kind}: {error}") from error
-
-
-def _open(settings: Settings, path: Path) -> Source:
-    try:
-        source = sources.KINDS[settings["kind"]](settings, path)
+        source = dataset.open(path)
     except OSError as error:
         raise DataError(f"{path}: {error}") from error
     if len(source.classes) < 2 or len(set(source.classes)) < len(source.classes):
@@ -205,35 +178,40 @@ def _open(settings: Settings, path: Path) -> Source:
     return source
 
 
-def _sides(source: Source, settings: Settings) -> list[tuple[Part, Rows]]:
+def _sides(source: Source, dataset: Dataset) -> list[tuple[Part, Rows]]:
     """Return the part and the rows of training inputs, then of test inputs.
 
     Where chance splits one part, a class may be without test inputs; `describe` says so.
     """
-    first, last = source.parts[0], source.parts[-1]
+    first, last, subset = source.parts[0], source.parts[-1], _subset(dataset)
     rows = [np.arange(len(part.labels)) for part in source.parts]
     if first is last:
         rows = list(selection.split_rows(_names(first)))
     sides = []
     for side, part, of_side in zip(SIDES, (first, last), rows, strict=True):
         kept = of_side[np.isin(part.labels[of_side], source.classes)]
-        kept = selection.subset_rows(side, settings.get("subset", {}), _names(part), kept)
+        kept = selection.subset_rows(side, subset, _names(part), kept)
         missing = [name for name in source.classes if name not in set(part.labels[kept].tolist())]
-        by_chance = side == "test" and first is last and side not in settings.get("subset", {})
+        by_chance = side == "test" and first is last and side not in subset
         if missing and not (by_chance and len(kept)):
-            raise DataError(_no_input_left(source, part, side, missing[0], settings))
+            chosen = side in subset
+            raise DataError(_no_input_left(source, part, missing[0], side=side, chosen=chosen))
         sides.append((part, kept))
     return sides
+
+
+def _subset(dataset: Dataset) -> dict[str, int]:
+    return {} if dataset.subset is None else dataset.subset.settings()
 
 
 def _names(part: Part) -> Sequence[str]:
     return list(map(str, range(len(part.labels)))) if part.names is None else part.names
 
 
-def _no_input_left(source: Source, part: Part, side: str, name: str, settings: Settings) -> str:
+def _no_input_left(source: Source, part: Part, name: str, *, side: str, chosen: bool) -> str:
     """Say why a class has no input on a side, and the way out."""
     count, sides = int((part.labels == name).sum()), {"train": "training", "test": "test"}
-    if side in settings.get("subset", {}):
+    if chosen:
         way_out = f"a larger subset.{side}, or another subset.seed"
     elif len(source.parts) == 1 and count:
         way_out = "more inputs of that class, or training and test inputs of their own"

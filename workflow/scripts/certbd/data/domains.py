@@ -5,9 +5,8 @@ Noise adds a shift modulo K: 0 with probability beta, else any other, uniformly
 (``docs/theory.md``, section 6).
 """
 
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,6 @@ from numpy.typing import NDArray
 from certbd.artifacts.io import DataError
 
 BITS = 32
-STORED_VALUES = {
-    "digits": 17, "mnist": 256, "cifar10": 256, "imagenette": 256, "image_folder": 256,
-    "table": None, "npz": None,
-}  # fmt: skip
-"""Number of values of a feature as each kind of dataset stores it; None where it is not known."""
 
 
 class Replacement(NamedTuple):
@@ -80,15 +74,8 @@ def numbers_of(inputs: NDArray[np.float32], size: int, where: str) -> NDArray[np
     return numbers.astype(np.uint16)
 
 
-def check_dataset(dataset: Mapping[str, Any], size: int) -> None:
-    """Raise DataError if a dataset's entry tells that its features are not of the domain."""
-    if dataset["kind"] not in STORED_VALUES:
-        known = ", ".join(STORED_VALUES)
-        raise ValueError(
-            f"datasets of kind {dataset['kind']}: nobody has said how many values a feature has, "
-            f"only {known}; add it to domains.STORED_VALUES"
-        )
-    stored = 2 if "binarise" in dataset else STORED_VALUES[dataset["kind"]]
+def check_features(stored: int | None, size: int) -> None:
+    """Raise DataError if features of so many values are not of the domain; None: not known."""
     if stored is not None and (size - 1) % (stored - 1):
         raise DataError(
             f"features of {stored} values are not of a domain of {size}; allowed: noise with "

@@ -1,81 +1,76 @@
-"""The published datasets: the names of their folders, files and classes, as torchvision has them.
+"""Published datasets as torchvision downloads them: into a folder of its own inside their path.
 
-torchvision is imported only where checksums are needed.
+torchvision is imported only where something is downloaded.
 """
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
+
+from pydantic import Field
 
 from certbd.artifacts.io import DataError
-
-FOLDERS = {
-    "mnist": "MNIST", "cifar10": "cifar-10-batches-py", "imagenette": "imagenette2"
-}  # fmt: skip
-"""Where torchvision puts what it downloads, inside a dataset's path."""
-MNIST_FILES = tuple(
-    f"raw/{split}-{what}-ubyte"
-    for split in ("train", "t10k")
-    for what in ("images-idx3", "labels-idx1")
-)
-CIFAR10_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
-CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
-)  # fmt: skip
-IMAGENETTE_SIZE = 224
-IMAGENETTE = {
-    "tench": "n01440764",
-    "English springer": "n02102040",
-    "cassette player": "n02979186",
-    "chain saw": "n03000684",
-    "church": "n03028079",
-    "French horn": "n03394916",
-    "garbage truck": "n03417042",
-    "gas pump": "n03425413",
-    "golf ball": "n03445777",
-    "parachute": "n03888257",
-}
+from certbd.config.fields import File
+from certbd.data.dataset import Dataset
+from certbd.data.sources import require
 
 
-def find(settings: Mapping[str, Any], path: Path, names: Sequence[str]) -> list[Path]:
-    """Return files of a published dataset by their names inside its folder.
+class Published(Dataset):
+    """Images in the files that were published."""
 
-    Raises
-    ------
-    DataError
-        If the folder is there but lacks one of them. Where the folder itself is not there, none is
-        looked for.
-    """
-    folder = path / FOLDERS[settings["kind"]]
-    files = [folder / name for name in names]
-    missing = [file for file in files if not file.exists()]
-    if missing and folder.exists():
-        fetched = "so that it is fetched again (download: true is set already)"
-        if not settings.get("download"):
-            fetched = "and set download: true, which lets torchvision fetch all of it"
-        raise DataError(
-            f"{missing[0]} does not exist, but {folder} does, so that folder is incomplete; put "
-            f"the file there, or remove the folder {fetched}"
-        )
-    return files
+    stored_values: ClassVar[int | None] = 256
+    folder: ClassVar[str]
+    """Where torchvision puts what it downloads, inside the dataset's path."""
+    fetcher: ClassVar[str]
+    """Name of the class in ``torchvision.datasets``."""
+    input_shape: ClassVar[tuple[int, int, int]]
+    """Channels, height and width."""
+    path: File = "."
+    download: bool = Field(
+        False,
+        description="true lets torchvision fetch a set whose folder is not there, before any job",
+    )
 
+    def shape(self, _: Sequence[Path]) -> tuple[int, ...]:
+        """Return the shape that was published."""
+        return self.input_shape
 
-def check_cifar10(files: Sequence[Path]) -> None:
-    """Compare CIFAR-10's files with the published checksums.
+    def find(self, path: Path, names: Sequence[str]) -> list[Path]:
+        """Return files by their names inside the folder.
 
-    Raises
-    ------
-    DataError
-        If one differs.
-    """
-    from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import check_integrity
-
-    md5 = dict([*CIFAR10.train_list, *CIFAR10.test_list])
-    md5[CIFAR10.meta["filename"]] = CIFAR10.meta["md5"]
-    for file in files:
-        if not check_integrity(file, md5[file.name]):
+        Raises
+        ------
+        DataError
+            If one is not there; where the folder is, it says so.
+        """
+        folder = path / self.folder
+        files = [folder / name for name in names]
+        missing = [file for file in files if not file.exists()]
+        if missing and folder.exists():
+            fetched = "so that it is fetched again (download: true is set already)"
+            if not self.download:
+                fetched = "and set download: true, which lets torchvision fetch all of it"
             raise DataError(
-                f"{file}: not the published file by its md5 checksum, so it is not read; remove "
-                f"{file.parent} and fetch it again (download: true)"
+                f"{missing[0]} does not exist, but {folder} does, so that folder is incomplete; "
+                f"put the file there, or remove the folder {fetched}"
             )
+        way_out = "; download: true lets torchvision fetch it where there is a network"
+        return [require(file, way_out) for file in files]
+
+    def fetch(self, path: Path) -> None:
+        """Let torchvision download the dataset, if the entry says so and it is absent."""
+        if not self.download:
+            return
+        try:
+            if (path / self.folder).exists():
+                return
+            import torchvision.datasets
+
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path) as made:
+                getattr(torchvision.datasets, self.fetcher)(made, download=True)
+                Path(made, self.folder).replace(path / self.folder)
+        except (OSError, RuntimeError, HTTPException) as error:
+            raise DataError(f"{path}: torchvision cannot download {self.kind}: {error}") from error

@@ -9,7 +9,7 @@ import re
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +190,18 @@ def _scaled(
         if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d*,\d+\s*", value):
             source += "; decimals are written with a point"
         raise DataError(
-            f"{where} {row}: {value}; allowed: a number from {low} to {high} ({source})"
+            f"{where} {row}: {value}; allowed: a number from {low:.15g} to {high:.15g} ({source})"
         )
     return (numbers - low) / (high - low)
+
+
+def empty_ranges(ranges: Ranges, path: str) -> Iterator[str]:
+    """Say which ranges have no extent; `path` is that of the key."""
+    named = ranges.items() if isinstance(ranges, Mapping) else [("", ranges or (0, 1))]
+    for column, (low, high) in named:
+        if not low < high:
+            key = f"{path}.{column}" if column else path
+            yield f"{key}: [{low:.15g}, {high:.15g}]; allowed: low below high"
 
 
 def read_array(path: Path, name: str) -> NDArray[Any]:

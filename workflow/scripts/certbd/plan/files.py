@@ -10,6 +10,7 @@ from certbd.artifacts.io import DataError
 from certbd.config.axes import Run
 from certbd.config.config import Config
 from certbd.data import datasets
+from certbd.data.dataset import Outline
 
 
 class PlanError(ValueError):
@@ -30,7 +31,7 @@ def dataset_path(config: Config, name: str) -> Path:
     return Path(config.data_root, config.datasets[name].get("path", ""))
 
 
-def outline(config: Config, name: str) -> datasets.Outline:
+def outline(config: Config, name: str) -> Outline:
     """Return what is known of a dataset before it is read; its files must be there."""
     entry, path = config.datasets[name], dataset_path(config, name)
     try:
@@ -40,7 +41,7 @@ def outline(config: Config, name: str) -> datasets.Outline:
         raise PlanError(f"datasets.{name}: {error}") from error
 
 
-def content(config: Config, name: str, outline: datasets.Outline) -> str:
+def content(config: Config, name: str, outline: Outline) -> str:
     """Return the checksum of a dataset's files."""
     try:
         return datasets.checksum(outline.files, dataset_path(config, name))

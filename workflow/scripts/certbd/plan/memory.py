@@ -10,17 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from certbd.artifacts.io import DataError
-from certbd.data import tables
-from certbd.data.published import IMAGENETTE_SIZE
 from certbd.data.size import MB, Size
 
 LIBRARIES, TORCH, CUDA = 400, 700, 3000
 """Of the libraries without torch, with it, and of a GPU's driver on the host."""
-PUBLISHED = {
-    "digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32),
-    "imagenette": (3, IMAGENETTE_SIZE, IMAGENETTE_SIZE),
-}  # fmt: skip
 LINEAR = {"nearest_class_mean": 3, "ridge": 20, "class_sums": 3}
 """Learners with a model as large as its inputs, and `Learner.searched`."""
 SURROGATE = 20
@@ -37,53 +30,6 @@ CACHE, EVALUATED, VOTING = 17, 135, 269
 """MB of `networks.CACHE_BYTES`, `descent.EVALUATION_BYTES` and `worlds.ENSEMBLE_BYTES`."""
 PILOTS = 64
 Entry = Mapping[str, Any]
-
-
-def shape_of(entry: Entry, files: Sequence[Path]) -> tuple[int, ...]:
-    """Return the shape of an input, from the entry or from the head of a file.
-
-    Of files whose head cannot be read it is empty: the job that reads them says what is wrong.
-
-    Raises
-    ------
-    ValueError
-        If nobody has said how large an input of this kind is.
-    """
-    kind = entry["kind"]
-    if kind in PUBLISHED:
-        return PUBLISHED[kind]
-    if kind not in HEADS:
-        known = ", ".join([*PUBLISHED, *HEADS])
-        raise ValueError(
-            f"memory: nobody has said how large an input of kind {kind} is, only {known}; add it "
-            "to memory.PUBLISHED (docs/extending.md)"
-        )
-    try:
-        return HEADS[kind](entry, files[0])
-    except (DataError, OSError, ValueError):
-        return ()
-
-
-def _image_shape(entry: Entry, file: Path) -> tuple[int, ...]:
-    import PIL.Image
-
-    with PIL.Image.open(file) as image:
-        sides = [entry["size"]] * 2 if "size" in entry else [image.height, image.width]
-        return (len(image.getbands()), *sides)
-
-
-def _row_shape(entry: Entry, file: Path) -> tuple[int, ...]:
-    named = entry["label_column"], entry["header"], entry.get("id_column")
-    return (len(tables.feature_columns(file, *named)),)
-
-
-def _array_shape(_: Entry, file: Path) -> tuple[int, ...]:
-    shapes = tables.array_shapes(file)
-    return shapes["train_inputs" if "train_inputs" in shapes else "inputs"][1:]
-
-
-HEADS = {"image_folder": _image_shape, "table": _row_shape, "npz": _array_shape}
-"""The kinds whose files say how large an input is."""
 
 
 class Learner(NamedTuple):

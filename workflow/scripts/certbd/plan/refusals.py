@@ -3,13 +3,16 @@
 from typing import Any
 
 from certbd.artifacts.io import DataError
-from certbd.attacks import attacks
-from certbd.certify import guarantees
-from certbd.config.axes import ROWS, Certification, Run
+from certbd.attacks.attack import Backdoor, read
+from certbd.attacks.poison import count_poisoned
+from certbd.config import defences
+from certbd.config.axes import Certification, Run
 from certbd.config.config import Config
-from certbd.data import domains
-from certbd.data.datasets import Outline
+from certbd.data import datasets
+from certbd.data.dataset import Outline
 from certbd.plan.files import PlanError
+from certbd.training import side
+from certbd.training.world import Asked
 
 
 def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
@@ -17,16 +20,15 @@ def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
 
     `known` outlines the run's dataset.
     """
-    entry = config.attacks[run.attack]
-    if entry["kind"] == "none":
+    attack = read(config.attacks[run.attack])
+    if not isinstance(attack, Backdoor):
         return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
     try:
-        attacks.check_fit(entry["kind"], known.has_images)
-        n_poisoned = attacks.count_poisoned(entry, known.training_counts)
+        attack.check_fit(known.has_images)
+        n_poisoned = count_poisoned(attack, known.training_counts)
     except DataError as error:
         raise PlanError(f"attacks.{run.attack} on dataset {run.dataset}: {error}") from error
-    norm, target = float(entry["norm"]), entry["target"]
-    return {"attack_norm": norm, "n_poisoned": n_poisoned, "target": target}
+    return {"attack_norm": attack.norm, "n_poisoned": n_poisoned, "target": attack.target}
 
 
 def check_draw(config: Config, run: Run, known: Outline) -> None:
@@ -43,7 +45,7 @@ def check_selection(config: Config, run: Run, known: Outline) -> None:
 
     (A defence that covers labels alone counts changes among the classes that are listed.)
     """
-    as_given = config.attacks[run.attack]["kind"] == "none"
+    as_given = not read(config.attacks[run.attack]).simulated
     if as_given and known.left_out and defences.read(run.defense).side.covers_rows:
         raise PlanError(
             f"datasets.{run.dataset}.classes: leaves out {', '.join(known.left_out[:10])}, so a "
@@ -57,7 +59,7 @@ def check_promise(config: Config, run: Run, certification: Certification, known:
     """Refuse what could certify nothing: values out of their domain, too few models."""
     asked = Asked(
         datasets.read(config.datasets[run.dataset]),
-        attacks.read(config.attacks[run.attack]),
+        read(config.attacks[run.attack]),
         certification,
         sum(known.training_counts),
         sum(known.test_counts),

@@ -2,19 +2,21 @@
 
 from typing import Any
 
+from certbd.data import datasets
+from certbd.data.size import Size
 from certbd.plan import memory
 from certbd.plan.plan import Plan
 
 
-def size_of(plan: Plan, name: str) -> memory.Size:
+def size_of(plan: Plan, name: str) -> Size:
     """Return how large a dataset is."""
     known, entry = plan.outlines[name], plan.config.datasets[name]
-    shape = memory.shape_of(entry, known.files)
+    shape = datasets.read(entry).shape(known.files)
     counts = sum(known.training_counts), sum(known.test_counts)
-    return memory.Size(*counts, shape, len(known.classes))
+    return Size(*counts, shape, len(known.classes))
 
 
-def sizes_of(plan: Plan, wildcards: Any) -> tuple[memory.Size, memory.Learner]:
+def sizes_of(plan: Plan, wildcards: Any) -> tuple[Size, memory.Learner]:
     """Return how large the dataset of a job is, and a model of its learner."""
     size = size_of(plan, wildcards.dataset)
     return size, memory.learner_of(plan.config.learners[wildcards.learner], size)

@@ -7,6 +7,7 @@ from typing import Any
 from certbd.config import defences, entries
 from certbd.config.axes import Certification, Run
 from certbd.learners import learner as learners
+from certbd.attacks import attack as attacks
 from certbd.plan import paths
 from certbd.plan.plan import Plan
 
@@ -32,7 +33,7 @@ class Targets:
         self.curves = list(dict.fromkeys([*self._external_curves(), *self._own_curves()]))
 
     def _is_simulated(self, attack: str) -> bool:
-        return bool(self._plan.config.attacks[attack]["kind"] != "none")
+        return attacks.read(self._plan.config.attacks[attack]).simulated
 
     def _external_curves(self) -> list[tuple[str, str]]:
         return [

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from certbd.attacks.attack import Backdoor
 from certbd.config import entries
 from certbd.config.axes import Certification, alpha_of_certificate
 from certbd.data import domains as values
@@ -74,8 +75,8 @@ def check_promise(side: Flips, asked: Asked) -> None:
     ValueError
         Naming what is allowed.
     """
-    values.check_dataset(asked.dataset, side.values)
-    if asked.attack.simulated:
+    values.check_features(asked.dataset.n_values, side.values)
+    if isinstance(asked.attack, Backdoor):
         asked.attack.check_domain(asked.dataset.channels, side.values)
     of_each = domains_of(side, asked.n_training, 1, asked.n_classes)
     n_certificates = asked.n_test * (2 if asked.attack.simulated else 1)

@@ -1,7 +1,15 @@
-"""The digit in each of scikit-learn's 1797 images: a plan need not import scikit-learn."""
+"""scikit-learn's digits; their labels are here, so that a plan need not import scikit-learn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from certbd.data.dataset import Dataset, Digit
+from certbd.data.sources import Inputs, Part, Rows, Source, class_names
 
 _DIGITS = (
     "012345678901234567890123456789095565098984177351002278201263373346664915095282001763217463"
@@ -27,6 +35,38 @@ _DIGITS = (
 )
 
 
+class Digits(Dataset):
+    """scikit-learn's 1797 handwritten digits, 8 x 8, in the package itself."""
+
+    stored_values: ClassVar[int | None] = 17
+    channels: ClassVar[int] = 1
+    kind: Literal["digits"]
+    classes: list[Digit] = Field(
+        list(range(10)),
+        min_length=2,
+        json_schema_extra={"uniqueItems": True},
+        description="the digits to keep, in label order (label 0 is the first)",
+    )
+
+    def open(self, path: Path) -> Source:
+        """Return one part, which is to be split."""
+        return Source([Part(path, labels(), _read)], [], class_names(self.classes))
+
+    def shape(self, _: Sequence[Path]) -> tuple[int, ...]:
+        """Return the shape of every digit."""
+        return (1, 8, 8)
+
+
+KIND = Digits
+
+
 def labels() -> NDArray[np.str_]:
     """Return the digits, shape (1797,), in the order of ``sklearn.datasets.load_digits``."""
     return np.array(list(_DIGITS), np.str_)
+
+
+def _read(rows: Rows) -> Inputs:
+    from sklearn.datasets import load_digits
+
+    pixels, _ = load_digits(return_X_y=True)
+    return (pixels / 16).astype(np.float32).reshape(-1, 1, 8, 8)[rows]

@@ -1,0 +1,44 @@
+"""Entries of the registries: what a folder lists is there, and reading it costs little."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from certbd.config import entries
+from certbd.config.fields import Entry
+from conftest import ROOT
+
+FOLDERS = (entries.ATTACKS, entries.DATASETS)
+HEAVY = "{'torch', 'torchvision', 'sklearn', 'PIL', 'onnxruntime'}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_registry_lists_the_modules_of_its_folder(folder):
+    files = (ROOT / "workflow/scripts/certbd" / folder.replace(".", "/")).glob("*.py")
+    assert {file.stem for file in files} - {"__init__"} == set(entries.names(folder))
+    for kind in entries.names(folder):
+        entry = entries.module(folder, kind).KIND
+        assert issubclass(entry, Entry)
+        assert entry.model_json_schema()["properties"]["kind"]["const"] == kind
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("kind", ["", "wine", "None", "__init__", "kinds", "os"])
+def test_what_a_registry_does_not_list_is_named_with_what_it_does(folder, kind):
+    known = ", ".join(entries.names(folder))
+    with pytest.raises(ValueError, match=f"certbd.{folder}: '{kind}' is not in .*; known: {known}"):
+        entries.read(folder, {"kind": kind})
+
+
+def test_entries_are_read_without_the_libraries_of_jobs():
+    code = (
+        "import sys; from certbd.config import entries\n"
+        f"for folder in {FOLDERS}:\n"
+        "    for kind in entries.names(folder):\n"
+        "        entries.module(folder, kind).KIND.model_json_schema()\n"
+        f"assert not {HEAVY} & set(sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

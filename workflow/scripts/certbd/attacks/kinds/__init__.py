@@ -1,0 +1,3 @@
+"""Attacks, each in a module of its name (``docs/extending.md``)."""
+
+KINDS = ("none", "one_pixel", "four_pixel", "blending")
