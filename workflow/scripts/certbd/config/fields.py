@@ -13,7 +13,13 @@ from typing_extensions import TypeAliasType
 class Entry(BaseModel):
     """Settings under keys that are all known, of exactly their types; None where left out."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, regex_engine="python-re")
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        validate_default=True,
+        regex_engine="python-re",  # the only one that looks ahead
+    )
 
     def settings(self) -> dict[str, Any]:
         """Return the settings as builtins, without the keys that were left out."""

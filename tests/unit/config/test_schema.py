@@ -1,0 +1,29 @@
+"""The schema and the table of keys, which are made from types, are as their files have them."""
+
+import jsonschema
+import yaml
+
+from certbd.config import describe, schema
+
+
+def test_the_files_are_fresh():
+    """`make keys` writes them."""
+    assert describe.SCHEMA.read_text() == describe.schema_file()
+    assert describe.README.read_text() == describe.readme()
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(schema.whole())
+    assert yaml.safe_load(describe.schema_file()) == schema.whole()
+
+
+def test_every_key_is_described_and_closed():
+    def walk(part, path):
+        if "properties" in part and "allOf" not in part:
+            assert part["additionalProperties"] is False, path
+        for key, value in part.items():
+            if isinstance(value, dict):
+                walk(value, f"{path}.{key}")
+
+    walk(schema.whole(), "schema")
+    assert "| |" not in describe.table().replace("| needed |", "").replace(" |  |", "")
