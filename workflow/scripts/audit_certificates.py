@@ -10,7 +10,8 @@ from certbd.audit.worlds import Procedure
 from certbd.certify.guarantees import largest_norm
 from certbd.config.axes import SCORE_BOUNDS, Certification, alpha_of_certificate
 from certbd.data.domains import Replacement
-from certbd.learners import features, models
+from certbd.learners import features
+from certbd.learners import learner as learners
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian, draw_of
 from certbd.training.noise import sigma_of
@@ -49,9 +50,10 @@ def read_case(
     noise = None
     if levels and "beta" in levels:
         noise = Replacement(levels["beta"], levels["values"])
-    mapped, norm = settings["learner"].get("features"), settings["attack_norm"]
+    norm, learner = settings["attack_norm"], learners.read(settings["learner"])
+    mapped = learner.feature_map
     procedure = Procedure(
-        models.with_pretrained(settings["learner"], resources.pretrained),
+        learner.with_weights(resources.pretrained),
         Gaussian(sigma_train) if levels is None else draw_of(levels, n_classes),
         n_classes,
         settings["seed"],

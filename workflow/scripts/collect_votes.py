@@ -11,7 +11,8 @@ from certbd import rng
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.data.domains import Replacement
-from certbd.learners import features, models
+from certbd.learners import features
+from certbd.learners import learner as learners
 from certbd.testing.votes import vote
 from certbd.training import ensembles
 from certbd.training.noise import sigma_of
@@ -27,10 +28,10 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         stacked = io.read_models(smk.input.models, made["models"])
         ensemble = {name: torch.from_numpy(stacked[name]).to(device) for name in stacked}
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         noisy = settings["noise"] is None or settings["noise"].get("test") != 0
         splits = {
-            split: features.before_noise(learner.get("features"), inputs, noisy, device)
+            split: features.before_noise(learner.feature_map, inputs, noisy, device)
             for split, inputs in (
                 (schemas.BENIGN, data.test_inputs),
                 (schemas.TRIGGERED, triggered.inputs),
@@ -40,7 +41,7 @@ def main(smk: Any) -> None:
         inputs, encode = splits[schemas.BENIGN]
         one = torch.from_numpy(inputs[:1]).to(device)
         shape = (encode(one) if encode else one).shape[1:]
-        module = models.build(learner, shape, n_classes)
+        module = learner.module(shape, n_classes)
         votes, scores = {}, {}
         for split, (inputs, encode) in splits.items():
             noise: Any = sigma_of(

@@ -6,7 +6,7 @@ from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.certify import search
 from certbd.certify.guarantees import largest_norm
-from certbd.learners import models
+from certbd.learners import learner as learners
 from certbd.training import ensembles
 
 
@@ -19,7 +19,7 @@ def main(smk: Any) -> None:
         device = ensembles.pick_device(smk.resources.device)
         norm = largest_norm(settings["attack_norm"], data, poisoned)
         attack = search.Attack(norm, len(poisoned.indices))
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         n_classes = len(data.class_names)
         grid = search.search_pairs(poisoned, attack, learner, n_classes, settings["search"], device)
         log.info("%s", search.describe(search.best(grid)))

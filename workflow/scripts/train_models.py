@@ -4,7 +4,8 @@ from typing import Any
 
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
-from certbd.learners import features, models
+from certbd.learners import features
+from certbd.learners import learner as learners
 from certbd.training import ensembles
 from certbd.training.draws import Draw, Gaussian, NoisyStatistic, draw_of
 from certbd.training.noise import sigma_of
@@ -16,9 +17,9 @@ def main(smk: Any) -> None:
     noise, n_classes = settings["noise"], settings["n_classes"]
     with job_log(smk.log[0]):
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, smk.resources.poison)
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
-        inputs = features.apply(learner.get("features"), poisoned.inputs, device)
+        inputs = features.apply(learner.feature_map, poisoned.inputs, device)
         if noise is None:
             n_rows, file = len(poisoned.labels), smk.input.get("sigma")
             sigma = sigma_of(schemas.TRAIN, n_rows, None, file, smk.resources.sigma)

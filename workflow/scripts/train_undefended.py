@@ -8,7 +8,7 @@ import pandas as pd
 from certbd import rng
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
-from certbd.learners import models
+from certbd.learners import learner as learners
 from certbd.testing.votes import vote
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian
@@ -22,14 +22,14 @@ def main(smk: Any) -> None:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         triggered = io.read_arrays(smk.input.triggered, io.TriggeredInputs, made["poison"])
-        learner = models.with_pretrained(settings["learner"], smk.resources.pretrained)
+        learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         device = ensembles.pick_device(smk.resources.device)
         n_classes = len(data.class_names)
         one = range(1)
         ensemble = ensembles.train(
             poisoned, Gaussian(0.0), learner, n_classes, seed, one, rng.UNDEFENDED, device
         )
-        module = models.build(learner, data.test_inputs.shape[1:], n_classes)
+        module = learner.module(data.test_inputs.shape[1:], n_classes)
         parts = []
         for split, inputs, labels in (
             (schemas.BENIGN, data.test_inputs, data.test_labels),

@@ -22,7 +22,6 @@ from certbd.audit.descent import EVALUATION_BYTES
 from certbd.audit.outcomes import SCALES, TRIALS, changes
 from certbd.audit.trials import PILOTS, Case
 from certbd.audit.worlds import Inputs, quiet
-from certbd.learners import models
 from certbd.learners.networks import Ensemble, logits, saved_bytes
 from certbd.training import sigma
 from certbd.training.draws import Bagging, Gaussian
@@ -68,7 +67,7 @@ def _stepped(
     case: Case, pilots: Ensemble, draws: Tensor, rows: pd.DataFrame, points: Inputs,
     norms: NDArray[np.float64],
 ) -> Inputs:  # fmt: skip
-    module = models.build(case.procedure.learner, points.shape[1:], case.procedure.n_classes)
+    module = case.procedure.module(points.shape[1:])
     levels, labels = rows["sigma"].to_numpy(), rows["prediction"].to_numpy(np.int64)
     return attackers.step_inputs(module, pilots, points, levels, labels, norms, draws)
 
@@ -83,7 +82,15 @@ def _gaussian_sides(case: Case) -> Parts:
 
 
 def _by_learner(case: Case, rows: pd.DataFrame) -> Parts:
-    return _known(SEARCHES, case.procedure.learner["kind"], "learner", "SEARCHES")(case, rows)
+    learner = case.procedure.learner
+    search = SEARCHES.get(str(learner.searched_by))
+    if search is None:
+        raise ValueError(
+            f"audit: nobody has said how learner {learner.kind} is tried, only searches by "
+            f"{', '.join(SEARCHES)}; set its searched_by, or add to audit.SEARCHES "
+            "(docs/extending.md)"
+        )
+    return search(case, rows)
 
 
 def _class_mean_sides(case: Case, rows: pd.DataFrame) -> Parts:
@@ -105,9 +112,9 @@ def _class_mean_sides(case: Case, rows: pd.DataFrame) -> Parts:
 def _ridge_sides(case: Case, rows: pd.DataFrame) -> Parts:
     """Search training sets through ridge regression; test inputs through the run's own pilots."""
     pilots, draws = case.pilots(case.given), case.pilot_noise()
-    seed, learner = case.procedure.seed, case.procedure.learner
+    seed, own = case.procedure.seed, case.procedure.learner.ridge_penalty()
     noise = (attackers.training_draws(case.given, seed, SURROGATES), draws[:SURROGATES].flatten(1))
-    penalty = learner["penalty"] if learner["kind"] == "ridge" else attackers.PENALTY
+    penalty = attackers.PENALTY if own is None else own
     for scale in SCALES:
         for side in ("train", "both"):
             for k in range(len(rows)):
@@ -168,8 +175,8 @@ def _rows_and_trigger(case: Case, rows: pd.DataFrame) -> Parts:
 def _replaced(
     case: Case, rows: pd.DataFrame, others: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> Iterator[PoisonedSet]:
-    kind, drawn = case.procedure.learner["kind"], isinstance(case.procedure.draw, Bagging)
-    by_means = drawn and kind == "nearest_class_mean"
+    drawn = isinstance(case.procedure.draw, Bagging)
+    by_means = drawn and case.procedure.learner.by_class_means
     labels = rows["prediction"]
     for point, label, other, count in zip(case.inputs(rows), labels, others, counts, strict=True):
         yield replacements.replace_rows(case.given, point, label, other, count, by_means)
@@ -178,7 +185,7 @@ def _replaced(
 def _runners_up(case: Case, rows: pd.DataFrame) -> NDArray[np.int64]:
     """Return the label that pilots like best after the certified one."""
     points = torch.from_numpy(case.inputs(rows))
-    module = models.build(case.procedure.learner, points.shape[1:], case.procedure.n_classes)
+    module = case.procedure.module(points.shape[1:])
     pilots, each = case.pilots(case.given), saved_bytes(module, (1, *points.shape[1:]))
     few = points.split(max(1, EVALUATION_BYTES // each))
     answers = torch.cat(
@@ -218,7 +225,7 @@ def _flipped(
     case: Case, pilots: Ensemble, draws: Tensor, rows: pd.DataFrame, flips: NDArray[np.int64]
 ) -> Inputs:
     points = case.inputs(rows)
-    module = models.build(case.procedure.learner, points.shape[1:], case.procedure.n_classes)
+    module = case.procedure.module(points.shape[1:])
     if case.noise is None:
         raise ValueError("the audit of changed features needs discrete noise")
     size = case.noise.values
@@ -261,7 +268,7 @@ def _order_side(case: Case) -> Parts:
     for scale in SCALES:
         norms = scale * rows["radius_paper"].to_numpy()
         moved = _stepped(case, pilots, draws, labelled, case.inputs(rows), norms)
-        module = models.build(procedure.learner, moved.shape[1:], procedure.n_classes)
+        module = procedure.module(moved.shape[1:])
         with quiet():
             found = sigma.optimise_sigma(module, optimisers, moved, start, search, procedure.seed)
         polls.append((moved, found.sigma))
@@ -281,14 +288,10 @@ SIDES: Mapping[str, tuple[Side, ...]] = {
 }
 """How the certificates of each defence are tried."""
 SEARCHES: Mapping[str, Callable[[Case, pd.DataFrame], Parts]] = {
-    "nearest_class_mean": _class_mean_sides,
+    "class_means": _class_mean_sides,
     "ridge": _ridge_sides,
-    "mlp": _ridge_sides,
-    "cnn": _ridge_sides,
-    "preact_resnet": _ridge_sides,
-    "resnet18": _ridge_sides,
 }
-"""How training sets with Gaussian noise are searched for each learner."""
+"""How training sets with Gaussian noise are searched, by a learner's `searched_by`."""
 
 
 def _known(table: Mapping[str, T], kind: str, what: str, name: str) -> T:

@@ -69,7 +69,7 @@ class Case:
     def retrained(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Pick the rows that get training sets of their own."""
         draw, learner = self.procedure.draw, self.procedure.learner
-        quick = isinstance(draw, NoisyStatistic) or learner["kind"] == "nearest_class_mean"
+        quick = isinstance(draw, NoisyStatistic) or learner.by_class_means
         return self._pick(self.budget.inputs if quick else self.budget.network_inputs, rows)
 
     def _pick(self, most: int, rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,10 +6,9 @@ given world's votes says nothing of theirs.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from certbd import rng
 from certbd.artifacts.io import PoisonedSet
 from certbd.artifacts.logs import LOGGER
 from certbd.data.domains import Replacement
-from certbd.learners import models
+from certbd.learners.learner import Learner
 from certbd.learners.networks import Ensemble
 from certbd.testing.votes import vote
 from certbd.training import ensembles
@@ -40,7 +39,7 @@ class Procedure:
     score (softmax), not by votes.
     """
 
-    learner: Mapping[str, Any]
+    learner: Learner
     draw: Draw | NoisyStatistic
     n_classes: int
     seed: int
@@ -50,7 +49,7 @@ class Procedure:
 
     def module(self, shape: tuple[int, ...]) -> nn.Module:
         """Return the shape of a model for inputs of this shape."""
-        return models.build(self.learner, shape, self.n_classes)
+        return self.learner.module(shape, self.n_classes)
 
     def fresh(self, n_models: int | None = None) -> range:
         """Return so many models that have not voted, as many as have if left out."""

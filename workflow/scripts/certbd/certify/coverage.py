@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from certbd.certify.guarantees import GaussianTraining, Guarantee
 from certbd.certify.rows import BaggedRows, StatisticRows, class_sums_bound
+from certbd.config import entries
 from certbd.theory import certificates
 
 GAUSSIAN = ("rab", "cert_ssb", "decoupled")
@@ -46,11 +47,19 @@ def guarantee_of(
     if defense == "bagging" and noise:
         return BaggedRows(len(labels), noise["n_drawn"], *attack)
     if defense == "statistic" and noise:
-        bound = class_sums_bound(n_classes, learner["features"])
+        bound = class_sums_bound(n_classes, _never_negative(learner["features"]))
         return StatisticRows(len(labels), noise["sigma_statistic"], bound, *attack)
     if defense not in GAUSSIAN or sigma_train is None:
         raise ValueError(f"defense {defense!r} with noise {noise}: nobody has said what it covers")
     sigma = np.asarray(sigma_train, np.float64)
-    by_means = learner["kind"] == "nearest_class_mean"
+    by_means = entries.module(entries.LEARNERS, str(learner["kind"])).KIND.by_class_means
     variance = certificates.class_variance(labels, sigma) if by_means else None
     return GaussianTraining(sigma, variance, *attack)
+
+
+def _never_negative(features: str | None) -> bool:
+    """Return whether the features of a map of this kind are never negative; inputs may be."""
+    if features is None:
+        return False
+    never_negative: bool = entries.module(entries.MAPS, features).KIND.never_negative
+    return never_negative

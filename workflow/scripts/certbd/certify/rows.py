@@ -13,9 +13,6 @@ from certbd.certify.claims import Claims
 from certbd.certify.guarantees import Columns
 from certbd.theory import certificates
 
-RECTIFIED = ("random_conv", "encoder")
-"""Feature maps whose values are never negative."""
-
 
 class BaggedRows(NamedTuple):
     """`n_drawn` of `n_rows` for each model, and the attack that a certificate must cover."""
@@ -57,13 +54,13 @@ class StatisticRows(NamedTuple):
         return _columns(trigger, rows, self.attack_norm)
 
 
-def class_sums_bound(n_classes: int, features: str | None) -> float:
+def class_sums_bound(n_classes: int, never_negative: bool) -> float:
     """Return B of class sums: no replaced row moves what decides by more than ``2 B / n``.
 
     That is the class sums less their mean over the classes; ``sqrt(1 - 1/C)`` in general,
     ``sqrt(1/2)`` where features are never negative.
     """
-    return math.sqrt(0.5 if features in RECTIFIED else 1 - 1 / n_classes)
+    return math.sqrt(0.5 if never_negative else 1 - 1 / n_classes)
 
 
 def _columns(

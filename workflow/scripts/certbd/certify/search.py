@@ -21,7 +21,8 @@ from certbd.certify.guarantees import Guarantee
 from certbd.certify.tally import Tally
 from certbd.config.axes import ROWS, Certification
 from certbd.config.contradictions import NOISE_KEYS
-from certbd.learners import features, models
+from certbd.learners import features
+from certbd.learners.learner import Learner
 from certbd.testing.votes import vote
 from certbd.training import ensembles
 from certbd.training.draws import draw_of
@@ -54,7 +55,7 @@ def hold_out(
 def search_pairs(
     training: PoisonedSet,
     attack: Attack,
-    learner: Mapping[str, Any],
+    learner: Learner,
     n_classes: int,
     search: Mapping[str, Any],
     device: torch.device,
@@ -82,19 +83,18 @@ def search_pairs(
     seed, indices, defense = search["seed"], range(search["n_models"]), search["defense"]
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
     labels, parameter = training.labels[rows], NOISE_KEYS[defense][0]
-    entry = learner.get("features")
-    inputs, encode = features.before_noise(entry, training.inputs[rows], True, device)
-    fit = fit._replace(inputs=features.apply(entry, fit.inputs, device))
+    inputs, encode = features.before_noise(learner.feature_map, training.inputs[rows], True, device)
+    fit = fit._replace(inputs=features.apply(learner.feature_map, fit.inputs, device))
     _check_draw(search, len(fit.labels))
-    module = models.build(learner, fit.inputs.shape[1:], n_classes)
-    points = []
+    module = learner.module(fit.inputs.shape[1:], n_classes)
+    points, named = [], outline(learner.settings())
     for value in search[parameter]:
         noise = {"train" if parameter == "sigma_train" else parameter: value}
         draw = draw_of(noise, n_classes)
         pilots = ensembles.train(fit, draw, learner, n_classes, seed, indices, rng.PILOTS, device)
         sigma_train = None if defense in ROWS else np.full(len(training.labels), value)
         guarantee = guarantee_of(
-            defense, noise, outline(learner), training.labels, n_classes, sigma_train, attack[::-1]
+            defense, noise, named, training.labels, n_classes, sigma_train, attack[::-1]
         )
         for sigma_test in search["sigma_test"]:
             generators = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)

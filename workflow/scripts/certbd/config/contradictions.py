@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from certbd.config import entries
 from certbd.config.axes import COVERS_LABELS, ROWS, Run
 
 NOISE_KEYS = {
@@ -15,7 +16,15 @@ NOISE_KEYS = {
     "statistic": ("sigma_statistic", "sigma_test"),
 }
 SEARCHED = ("decoupled", "bagging", "statistic")
-NETWORKS = ("mlp", "cnn", "preact_resnet", "resnet18")
+VIEWS = {
+    "rab": "noisy",
+    "cert_ssb": "noisy",
+    "decoupled": "noisy",
+    "discrete": "flipped",
+    "bagging": "rows",
+    "statistic": "sums",
+}
+"""What each defence shows a learner (`Learner.learns_from`)."""
 Entry = Mapping[str, Any]
 MOST_CHUNKS = 100_000
 """Jobs of one ensemble beyond which a configuration is refused."""
@@ -42,8 +51,9 @@ def contradictions(raw: Entry) -> Iterator[str]:
     """Find what a schema cannot say: names not defined, settings that do not fit each other."""
     yield from _undefined(raw, "undefended", raw["undefended"], "learners")
     network = raw["learners"].get(raw["undefended"])
-    if network and network["kind"] not in NETWORKS:
-        kinds = ", ".join(NETWORKS)
+    networks = [kind for kind in entries.names(entries.LEARNERS) if _learner(kind).network]
+    if network and network["kind"] not in networks:
+        kinds = ", ".join(networks)
         yield f"undefended: {raw['undefended']!r} is not a network; allowed kinds: {kinds}"
     yield from _taken_names(raw)
     for name, grid in raw["curves"].items():
@@ -200,20 +210,37 @@ def _unlisted_classes(raw: Entry, experiment: Entry, path: str) -> Iterator[str]
 
 def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
     """Find learners that a defence cannot train."""
-    if defense == "discrete" and learner["kind"] == "nearest_class_mean":
-        yield f"{path}: nearest_class_mean learns under Gaussian noise; allowed: any other"
-    if defense == "statistic" and learner["kind"] != "class_sums":
-        yield f"{path}: kind {learner['kind']}; allowed with defense statistic: class_sums"
-    if defense not in ROWS and learner["kind"] == "class_sums":
-        yield f"{path}: class_sums is for {' and '.join(ROWS)}, not for defense {defense}"
+    kind = learner["kind"]
+    learns_from = _learner(kind).learns_from
+    if VIEWS[defense] not in learns_from:
+        kinds = entries.names(entries.LEARNERS)
+        able = ", ".join(other for other in kinds if VIEWS[defense] in _learner(other).learns_from)
+        if defense == "statistic":
+            yield f"{path}: kind {kind}; allowed with defense statistic: {able}"
+        elif "noisy" in learns_from:
+            yield f"{path}: {kind} learns under Gaussian noise; allowed with {defense}: {able}"
+        else:
+            own = " and ".join(other for other, view in VIEWS.items() if view in learns_from)
+            yield f"{path}: {kind} is for {own}, not for defense {defense}"
     if defense in ("rab", "cert_ssb", "discrete") and "features" in learner:
         allowed = ", ".join(("decoupled", *ROWS))
         yield f"{path}: features are for {allowed}, not for defense {defense}"
-    if defense == "decoupled" and learner.get("features", {}).get("kind") == "encoder":
+    features = learner.get("features", {}).get("kind")
+    if defense == "decoupled" and features and not _feature_map(features).lipschitz:
         yield (
-            f"{path}: features of kind encoder, whose Lipschitz constant is not known, are for "
+            f"{path}: features of kind {features}, whose Lipschitz constant is not known, are for "
             f"{' and '.join(ROWS)}; allowed with defense decoupled: any other kind"
         )
+
+
+def _learner(kind: str) -> Any:
+    """Return the class of a kind of learner, for the facts that it states."""
+    return entries.module(entries.LEARNERS, kind).KIND
+
+
+def _feature_map(kind: str) -> Any:
+    """Return the class of a kind of feature map."""
+    return entries.module(entries.MAPS, kind).KIND
 
 
 def _undefined(raw: Entry, path: str, name: str, table: str) -> Iterator[str]:

@@ -7,8 +7,7 @@ whichever block it is trained.
 
 import math
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,14 +17,14 @@ from torch import nn
 from certbd import rng
 from certbd.artifacts.io import PoisonedSet
 from certbd.artifacts.logs import LOGGER, progress_bar
-from certbd.learners import closed_form, models
+from certbd.learners import closed_form
+from certbd.learners.learner import Learner
 from certbd.learners.networks import (
     CACHE_BYTES,
     MEMORY_SHARE,
     Ensemble,
     allow_tf32,
     saved_bytes,
-    train_networks,
 )
 from certbd.training.draws import Bagging, Draw, Gaussian, NoisyStatistic
 
@@ -48,15 +47,15 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def draws_means(draw: Draw | NoisyStatistic, learner: Mapping[str, Any]) -> bool:
+def draws_means(draw: Draw | NoisyStatistic, learner: Learner) -> bool:
     """Return whether class means are drawn directly, rather than noisy copies of the inputs."""
-    return learner["kind"] == "nearest_class_mean" and isinstance(draw, Gaussian)
+    return learner.by_class_means and isinstance(draw, Gaussian)
 
 
 def train(
     poisoned: PoisonedSet,
     draw: Draw | NoisyStatistic,
-    learner: Mapping[str, Any],
+    learner: Learner,
     n_classes: int,
     seed: int,
     indices: range,
@@ -71,8 +70,7 @@ def train(
         The training set as given.
     draw : Draw or NoisyStatistic
         The defence's randomness on the training side; a statistic is for class sums alone.
-    learner : mapping
-        An entry of the configuration's ``learners``.
+    learner : Learner
     seed : int
         Root seed.
     indices : range
@@ -89,39 +87,33 @@ def train(
     """
     allow_tf32(False)
     device = device or torch.device("cpu")
-    kind, inputs, labels = learner["kind"], poisoned.inputs, poisoned.labels
-    module = models.build(learner, inputs.shape[1:], n_classes)
+    inputs, labels = poisoned.inputs, poisoned.labels
+    module = learner.module(inputs.shape[1:], n_classes)
     if isinstance(draw, NoisyStatistic):
-        sums = closed_form.class_sums(inputs, labels, n_classes, learner["constant"])
+        sums = learner.sums(inputs, labels, n_classes)
 
     def train_block(block: range) -> Ensemble:
         noise = rng.generators(seed, streams.noise, block)
         if isinstance(draw, Gaussian) and draws_means(draw, learner):
             means = closed_form.noisy_class_means(inputs, labels, draw.sigma, n_classes, noise)
-            parameters = closed_form.nearest_class_mean(means)
+            parameters = learner.from_means(means)
             return {name: parameter.to(device) for name, parameter in parameters.items()}
         if isinstance(draw, NoisyStatistic):
-            parameters = closed_form.noisy_class_sums(sums, draw.sigma, learner["constant"], noise)
+            parameters = learner.from_sums(sums, draw.sigma, noise)
             return {name: parameter.to(device) for name, parameter in parameters.items()}
         copies, targets = draw(poisoned, noise, device)
-        if kind == "nearest_class_mean":
-            return closed_form.drawn_class_means(copies, targets, n_classes)
-        if kind == "class_sums":
-            return closed_form.drawn_class_sums(copies, targets, n_classes, learner["constant"])
-        if kind == "ridge":
-            return closed_form.ridge(copies, targets, n_classes, learner["penalty"])
-        if kind in models.CLOSED_FORM:
-            raise ValueError(f"learner of kind {kind!r}: nobody has said how its sums are taken")
-        weights = rng.generators(seed, streams.weights, block)
-        batches = rng.generators(seed, streams.batches, block)
-        return train_networks(module, copies, targets, learner, weights, batches)
+        return learner.train(
+            module, copies, targets, n_classes,
+            weights=lambda: rng.generators(seed, streams.weights, block),
+            batches=lambda: rng.generators(seed, streams.batches, block),
+        )  # fmt: skip
 
     if isinstance(draw, Bagging | NoisyStatistic):
         seen = inputs[: draw.n_drawn if isinstance(draw, Bagging) else n_classes]
         width = max(1, min(SMALL_WIDTH, CACHE_BYTES // seen.nbytes))
     else:
         width = block_width(module, inputs, learner, device)
-    parts = in_blocks(train_block, indices, width, f"training {kind}")
+    parts = in_blocks(train_block, indices, width, f"training {learner.kind}")
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -149,20 +141,19 @@ def in_blocks(
 
 
 def block_width(
-    module: nn.Module, inputs: NDArray[np.float32], learner: Mapping[str, Any], device: torch.device
+    module: nn.Module, inputs: NDArray[np.float32], learner: Learner, device: torch.device
 ) -> int:
     """Choose how many models go through each step together.
 
     On a GPU as many as its free memory holds; on a CPU as many as keep their noisy copies in its
     cache. Class means have no noisy copies.
     """
-    if learner["kind"] == "nearest_class_mean":
+    if learner.by_class_means:
         return SMALL_WIDTH
     if device.type == "cpu":
         return max(1, CACHE_BYTES // inputs.nbytes)
     needed = 2 * inputs.nbytes  # the noisy copy, and its noise while it is made
-    if learner["kind"] not in models.CLOSED_FORM:
-        batch_size = min(learner["batch_size"], len(inputs))
+    if batch_size := learner.batch_rows(len(inputs)):
         state = sum(parameter.nbytes for parameter in module.parameters())
         needed += 6 * state + 2 * saved_bytes(module, (batch_size, *inputs.shape[1:]))
     free, _ = torch.cuda.mem_get_info(device)
