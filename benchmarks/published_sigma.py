@@ -16,11 +16,11 @@ from certbd import rng
 from certbd.attacks.kinds.one_pixel import OnePixel
 from certbd.attacks.poison import poison
 from certbd.data import datasets
-from certbd.learners import models
+from certbd.learners import learner as learners
 from certbd.training import ensembles, sigma
 from certbd.training.draws import Gaussian
 
-LEARNER = {"kind": "cnn", "epochs": 2, "batch_size": 128, "learning_rate": 0.001}
+LEARNER = learners.read({"kind": "cnn", "epochs": 2})
 SEARCH = {
     "objective": "released", "pilots": 1, "draws": 1, "steps": 850, "learning_rate": 1e-4,
     "bounds": [0.5, 4],
@@ -39,7 +39,7 @@ def main() -> None:
     generator = rng.generator(0, rng.Purpose.POISON)
     poisoned = poison(data.train_inputs, data.train_labels, ATTACK, trigger, generator)
     device = ensembles.pick_device("cpu")
-    module = models.build(LEARNER, shape, 2)
+    module = LEARNER.module(shape, 2)
     for start in (0.12, 0.25, 0.5, 1.0):
         begin = time.perf_counter()
         pilots = ensembles.train(

@@ -13,6 +13,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
 from certbd.artifacts import io
 from certbd.data import datasets
+from certbd.learners import learner as learners
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian
 
@@ -26,7 +27,8 @@ def main() -> None:
     data = datasets.load({"kind": "mnist", "classes": list(range(2, 10))}, root)
     clean = io.PoisonedSet(data.train_inputs, data.train_labels, np.arange(0))
     device = ensembles.pick_device("auto")
-    trained = ensembles.train(clean, Gaussian(SIGMA), LEARNER, 8, 0, range(1), device=device)
+    learner = learners.read(LEARNER)
+    trained = ensembles.train(clean, Gaussian(SIGMA), learner, 8, 0, range(1), device=device)
     weights = {name: parameter[0].cpu().numpy() for name, parameter in trained.items()}
     io.write_models(root / "mnist2to9_cnn.safetensors", weights, {"learner": LEARNER})
 

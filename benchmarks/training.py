@@ -35,7 +35,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
 from certbd import rng
 from certbd.artifacts.io import DataSplits, PoisonedSet
 from certbd.data import datasets
-from certbd.learners import models
+from certbd.learners import architectures, layers
+from certbd.learners import learner as learners
+from certbd.learners.network import Network
 from certbd.testing.votes import vote
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian
@@ -52,7 +54,6 @@ LEARNERS = {
     },
     "digits": {
         "kind": "mlp", "hidden": 32, "epochs": 10, "batch_size": 64, "learning_rate": 0.01,
-        "precision": "float32",
     },
 }  # fmt: skip
 
@@ -62,7 +63,7 @@ class Setting(NamedTuple):
 
     data: DataSplits
     images: Dataset
-    learner: dict[str, Any]
+    learner: Network
     device: torch.device
 
     @property
@@ -120,8 +121,8 @@ def published_batches(setting: Setting) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each step's batch of the published loop."""
     data, learner = setting.data, setting.learner
     images = NoisyImages(setting.images, SIGMA * torch.randn(data.train_inputs.shape))
-    for _ in range(learner["epochs"]):
-        for inputs, labels in DataLoader(images, learner["batch_size"], shuffle=True):
+    for _ in range(learner.epochs):
+        for inputs, labels in DataLoader(images, learner.batch_size, shuffle=True):
             yield inputs.to(setting.device), labels.to(setting.device)
 
 
@@ -131,8 +132,8 @@ def batches_in_memory(setting: Setting) -> Iterator[tuple[Tensor, Tensor]]:
     clean = torch.from_numpy(data.train_inputs).to(device)
     noisy, labels = clean + SIGMA * torch.randn_like(clean), torch.from_numpy(data.train_labels)
     labels = labels.to(device)
-    for _ in range(learner["epochs"]):
-        for batch in torch.randperm(len(labels), device=device).split(learner["batch_size"]):
+    for _ in range(learner.epochs):
+        for batch in torch.randperm(len(labels), device=device).split(learner.batch_size):
             yield noisy[batch], labels[batch]
 
 
@@ -143,11 +144,11 @@ def train_in_a_loop(
     states = []
     torch.backends.cudnn.allow_tf32 = True  # PyTorch's default, which the published loop keeps
     for index in indices:
-        module = models.build(setting.learner, setting.shape, 2)
-        initial = models.initial_state(module, rng.generator(0, rng.Purpose.WEIGHTS, index))
+        module = setting.learner.module(setting.shape, 2)
+        initial = layers.initial_state(module, rng.generator(0, rng.Purpose.WEIGHTS, index))
         module = published_order(module.to_empty(device=setting.device)).train()
         module.load_state_dict({name: torch.from_numpy(part) for name, part in initial.items()})
-        optimiser = torch.optim.Adam(module.parameters(), setting.learner["learning_rate"])
+        optimiser = torch.optim.Adam(module.parameters(), setting.learner.learning_rate)
         for inputs, labels in batches(setting):
             optimiser.zero_grad()
             answers = module(inputs)
@@ -162,7 +163,7 @@ def train_in_a_loop(
 
 def published_order(module: nn.Module) -> nn.Module:
     """Rectify before pooling, as the published CNN does; the answers are the same."""
-    if isinstance(module, models.CNN):
+    if isinstance(module, architectures.CNN):
         pool = nn.functional.max_pool2d
 
         def forward(inputs: Tensor) -> Tensor:
@@ -207,7 +208,7 @@ def train_numpy(setting: Setting, indices: range) -> dict[str, NDArray[np.float3
 
 def accuracy(setting: Setting, ensemble: dict[str, Tensor]) -> float:
     """Return the mean accuracy of the models on test inputs with noise."""
-    module = models.build(setting.learner, setting.shape, 2)
+    module = setting.learner.module(setting.shape, 2)
     ensemble = {name: part.to(setting.device) for name, part in ensemble.items()}
     n_models = len(next(iter(ensemble.values())))
     generators = rng.generators(0, rng.Purpose.TEST_NOISE, range(n_models))
@@ -218,11 +219,11 @@ def accuracy(setting: Setting, ensemble: dict[str, Tensor]) -> float:
 def flops_a_model(setting: Setting) -> float:
     """Count the multiplications and additions of training one model."""
     data, learner = setting.data, setting.learner
-    module = models.build(learner, setting.shape, 2).to_empty(device="cpu").train()
-    n_inputs = min(learner["batch_size"], len(data.train_labels))
+    module = learner.module(setting.shape, 2).to_empty(device="cpu").train()
+    n_inputs = min(learner.batch_size, len(data.train_labels))
     with FlopCounterMode(display=False) as counter:
         module(torch.from_numpy(data.train_inputs[:n_inputs])).sum().backward()
-    return counter.get_total_flops() / n_inputs * len(data.train_labels) * learner["epochs"]
+    return counter.get_total_flops() / n_inputs * len(data.train_labels) * learner.epochs
 
 
 def peak_flops(device: torch.device) -> float:
@@ -300,7 +301,8 @@ def main() -> None:
     workers = os.cpu_count() or 1 if device.type == "cpu" else 1
     torch.set_num_threads(workers)  # the loops use all cores
     chosen = {key: getattr(options, key) for key in ("epochs", "batch_size", "precision")}
-    learner = LEARNERS[options.dataset] | {key: value for key, value in chosen.items() if value}
+    settings = LEARNERS[options.dataset] | {key: value for key, value in chosen.items() if value}
+    learner = learners.read(settings)
     setting = Setting(*read(options), learner, device)
     few = options.dataset != "digits" and device.type == "cpu"
     if options.growth:
@@ -309,7 +311,7 @@ def main() -> None:
     n_models = options.models or (2 * workers if few else 1000)
     loop = range(options.loop_models)
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker) as pool:
-        warm_up = setting._replace(learner=learner | {"epochs": 1})
+        warm_up = setting._replace(learner=learner.model_copy(update={"epochs": 1}))
         if device.type == "cpu":
             train_on_all_cores(pool, warm_up, workers, workers)
 
@@ -371,9 +373,9 @@ def report(
     flops, peak = flops_a_model(setting), peak_flops(setting.device)
     print(
         f"{options.dataset}, two classes, {len(data.train_labels)} training inputs, "
-        f"{learner['kind']}, {learner['epochs']} epochs, batch {learner['batch_size']}, "
+        f"{learner.kind}, {learner.epochs} epochs, batch {learner.batch_size}, "
         f"{setting.device.type}, {torch.get_num_threads()} cores, torch {torch.__version__}, "
-        f"engine in {learner['precision']}, median of {options.repeats}"
+        f"engine in {learner.recipe().precision}, median of {options.repeats}"
     )
     print(f"{flops / 1e9:.3g} GFLOP a model; large float32 product: {peak / 1e9:.0f} GFLOP/s")
     rates = {}
@@ -381,7 +383,7 @@ def report(
         rate = rates[name[0]] = n_models / seconds
         print(
             f"({name[0]}) {name[2:]:<15} {n_models:5d} models {seconds:8.2f} s "
-            f"{1 / rate / learner['epochs']:8.4f} s/epoch {rate:9.3f} models/s "
+            f"{1 / rate / learner.epochs:8.4f} s/epoch {rate:9.3f} models/s "
             f"{100 * rate * flops / peak:5.1f} % of peak, "
             f"accuracy {accuracy(setting, ensemble):.4f}"
         )

@@ -15,6 +15,8 @@ from certbd.artifacts import io
 from certbd.attacks.attack import Backdoor, read
 from certbd.attacks.poison import poison
 from certbd.data import datasets
+from certbd.learners import feature_map
+from certbd.learners import learner as learners
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "results/.gitignore")
@@ -37,6 +39,16 @@ def poisoned(digits: io.DataSplits) -> io.PoisonedSet:
     attack = backdoor("one_pixel", 0.5)
     trigger = attack.make_trigger((1, 8, 8), rng.generator(0, 2))
     return poison(digits.train_inputs, digits.train_labels, attack, trigger, rng.generator(0, 1))
+
+
+def learner_of(settings: dict[str, Any], **changes: Any) -> learners.Learner:
+    """Read a learner's settings, some of them changed; what is left out is the default."""
+    return learners.read(settings | changes)
+
+
+def map_of(settings: dict[str, Any], **changes: Any) -> feature_map.FeatureMap:
+    """Read a feature map's settings, some of them changed."""
+    return feature_map.read(settings | changes)
 
 
 class Workflow:

@@ -6,7 +6,7 @@ import pandas as pd
 from certbd.artifacts import io
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian
-from conftest import Workflow
+from conftest import Workflow, learner_of
 
 CONFIG = {
     "chunk_size": 100,
@@ -112,7 +112,7 @@ def test_an_encoder_goes_through_every_stage(tmp_path, digits):
     )
     weights = tmp_path / "encoder.safetensors"
     clean = io.PoisonedSet(enlarged(digits.train_inputs), digits.train_labels, np.arange(0))
-    learner = {"kind": "cnn", "epochs": 5, "batch_size": 64, "learning_rate": 0.001}
+    learner = learner_of({"kind": "cnn", "epochs": 5, "batch_size": 64})
     for seed in (0, 1):
         trained = ensembles.train(clean, Gaussian(0.0), learner, 2, seed, range(1))
         encoder = {name: parameter[0].numpy() for name, parameter in trained.items()}

@@ -22,26 +22,29 @@ from certbd.audit import (
 )
 from certbd.certify import rows
 from certbd.certify.claims import Claims
+from certbd.config import entries
 from certbd.config.axes import CURVES_OF
 from certbd.data.domains import Replacement
-from certbd.learners.models import LinearClassifier
+from certbd.learners.kinds import KINDS
+from certbd.learners.layers import LinearClassifier
 from certbd.theory import bounds, certificates, discrete
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian, draw_of
-from conftest import ROOT, backdoor
+from conftest import ROOT, backdoor, learner_of
 
 GENERATOR = np.random.default_rng(0)
 N, ALPHA = 200, 0.001
-MEANS = {"kind": "nearest_class_mean"}
+MEANS = learner_of({"kind": "nearest_class_mean"})
 MLP = {
     "kind": "mlp", "hidden": 8, "epochs": 4, "batch_size": 64, "learning_rate": 0.01,
 }  # fmt: skip
+SUMS = learner_of({"kind": "class_sums", "constant": 1.0})
 RUNS = {  # levels, learner
     "decoupled": ({"train": 1.0, "test": 0.4}, MEANS),
     "bagging": ({"n_drawn": 9, "test": 0.3}, MEANS),
-    "statistic": ({"sigma_statistic": 0.05, "test": 0.4}, {"kind": "class_sums", "constant": 1.0}),
-    "rab": ({"train": 0.4, "test": 0.4}, MLP),
-    "discrete": ({"values": 2, "beta": 0.85, "beta_labels": 0.85}, MLP | {"hidden": 16}),
+    "statistic": ({"sigma_statistic": 0.05, "test": 0.4}, SUMS),
+    "rab": ({"train": 0.4, "test": 0.4}, learner_of(MLP)),
+    "discrete": ({"values": 2, "beta": 0.85, "beta_labels": 0.85}, learner_of(MLP, hidden=16)),
 }
 
 
@@ -259,11 +262,13 @@ def test_what_is_not_finite_gets_no_votes(wrong, where, digits, poisoned):
 
 
 @pytest.mark.parametrize("name", ["bootstrap", "Rab", "rab ", "", "gaussian", "external"])
-def test_unknown_defences_and_learners_are_refused(name, digits, poisoned):
+def test_unknown_defences_and_learners_are_refused(name, digits, poisoned, monkeypatch):
     case = vars(case_of("decoupled", digits, poisoned))
     with pytest.raises(ValueError, match=f"defence {name} is tried, only rab, .*audit.SIDES"):
         audit.audit(trials.Case(**case | {"defense": name}))
-    procedure = vars(case["procedure"]) | {"learner": MEANS | {"kind": name}}
+    learner = MEANS.model_copy(update={"kind": name})
+    monkeypatch.setattr(type(MEANS), "searched_by", name)
+    procedure = vars(case["procedure"]) | {"learner": learner}
     unknown = trials.Case(**case | {"procedure": worlds.Procedure(**procedure)})
     with pytest.raises(ValueError, match=f"learner {name} is tried, only .*audit.SEARCHES"):
         list(audit._by_learner(unknown, unknown.certified()))
@@ -273,8 +278,10 @@ def test_every_defence_and_learner_of_the_schema_is_tried():
     text = (ROOT / "config/schemas/config.schema.yaml").read_text()
     (defences,) = re.findall(r"defense: {enum: \[(.*)\]}", text)
     assert set(audit.SIDES) == set(defences.split(", ")) == set(CURVES_OF)
-    learners = re.findall(r"kind: {enum: \[(nearest_class_mean.*)\]}", text)[0].split(", ")
-    assert {*audit.SEARCHES, "class_sums"} == set(learners)  # no Gaussian noise with class sums
+    kinds = {name: entries.module(entries.LEARNERS, name).KIND for name in KINDS}
+    noisy = {name: kind for name, kind in kinds.items() if "noisy" in kind.learns_from}
+    assert {*noisy, "class_sums"} == set(kinds)  # no Gaussian noise with class sums
+    assert {kind.searched_by for kind in noisy.values()} == set(audit.SEARCHES)
 
 
 def test_a_search_for_gaussian_noise_refuses_a_training_set_without(digits, poisoned):

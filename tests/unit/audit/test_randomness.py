@@ -10,6 +10,7 @@ from certbd.artifacts.io import PoisonedSet
 from certbd.audit import randomness, streams, worlds
 from certbd.data.domains import shifts
 from certbd.training.draws import Bagging, Gaussian, draw_of
+from conftest import learner_of
 
 SOUND = np.random.default_rng(1).standard_normal((200, 100))
 LEVELS = {
@@ -29,7 +30,7 @@ def procedure_of(name, n_models=100):
     levels, learner = LEVELS[name]
     draw = Gaussian(np.full(SHAPE[0], 0.3)) if levels is None else draw_of(levels, CLASSES)
     return worlds.Procedure(
-        {"kind": learner}, draw, CLASSES, 0, n_models, False, torch.device("cpu")
+        learner_of({"kind": learner}), draw, CLASSES, 0, n_models, False, torch.device("cpu")
     )
 
 

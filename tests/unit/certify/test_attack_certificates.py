@@ -6,12 +6,12 @@ from scipy.stats import norm
 
 from certbd import rng
 from certbd.attacks.poison import poison
-from certbd.learners import features, models
+from certbd.learners import features
 from certbd.testing.votes import vote
 from certbd.theory import bounds, certificates
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian
-from conftest import backdoor
+from conftest import backdoor, learner_of, map_of
 
 GENERATOR = np.random.default_rng(0)
 
@@ -82,16 +82,16 @@ def test_the_trigger_radius_is_tight_for_unequal_noise(n_poisoned):
 
 
 def votes_of_class_means(poisoned, inputs, sigma_train, sigma_test, n_models, seed):
-    learner = {"kind": "nearest_class_mean"}
+    learner = learner_of({"kind": "nearest_class_mean"})
     ensemble = ensembles.train(poisoned, Gaussian(sigma_train), learner, 2, seed, range(n_models))
-    module = models.build(learner, inputs.shape[1:], 2)
+    module = learner.module(inputs.shape[1:], 2)
     generators = rng.generators(seed, rng.Purpose.TEST_NOISE, range(n_models))
     votes, _ = vote(module, ensemble, inputs, sigma_test, generators)
     return np.stack([(votes == label).sum(0) for label in range(2)], axis=1)
 
 
-DCT = {"kind": "dct", "size": 4, "pixel_mean": 0.3}
-RANDOM_CONV = {"kind": "random_conv", "filters": 32, "width": 3, "pool": 2, "seed": 0}
+DCT = map_of({"kind": "dct", "size": 4, "pixel_mean": 0.3})
+RANDOM_CONV = map_of({"kind": "random_conv", "filters": 32, "width": 3, "pool": 2, "seed": 0})
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from certbd.certify.rows import BaggedRows, StatisticRows, class_sums_bound
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
 from certbd.data import datasets, selection
-from certbd.learners import closed_form, features, models
+from certbd.learners import closed_form, features
 from certbd.testing.votes import vote
 from certbd.theory import bounds, certificates
 from certbd.training import ensembles
 from certbd.training.draws import Bagging, NoisyStatistic, draw_of
+from conftest import learner_of, map_of
 
 CPU = ensembles.pick_device("cpu")
 MAPS = {
@@ -116,7 +117,7 @@ def test_a_trigger_radius_of_0_says_that_not_even_a_clean_input_is_covered(guara
 @pytest.mark.parametrize("kind", ["dct", "random_conv"])
 def test_replaced_rows_move_the_statistic_up_to_its_bound(n_classes, kind):
     n, r, generator = 40, 7, np.random.default_rng(0)
-    bound = class_sums_bound(n_classes, kind)
+    bound = class_sums_bound(n_classes, map_of({"kind": kind}).never_negative)
 
     def deciding(inputs, labels):
         sums = closed_form.class_sums(inputs, labels, n_classes, 0.0)
@@ -148,19 +149,19 @@ def test_replaced_rows_move_the_statistic_up_to_its_bound(n_classes, kind):
 @pytest.mark.parametrize("name", MAPS)
 def test_no_step_moves_features_by_more_than_its_length(name, digits):
     """Random steps, and steps that gradient ascent makes as bad as it can."""
-    entry, generator = MAPS[name], torch.Generator().manual_seed(0)
+    given, generator = map_of(MAPS[name]), torch.Generator().manual_seed(0)
     inputs = torch.from_numpy(digits.test_inputs[:20])
-    matrices = features._matrices(entry, (1, 8, 8))
+    matrices = [torch.from_numpy(matrix) for matrix in given.matrices((1, 8, 8))]
     assert np.array_equal(
-        features.apply(entry, digits.test_inputs[:20]),
-        features._features(entry, inputs, matrices),
+        features.apply(given, digits.test_inputs[:20]),
+        given.features(inputs, matrices),
     )
     for size in (0.01, 1.0, 10.0):
         step = torch.randn(inputs.shape, generator=generator).requires_grad_()
         for _ in range(30):
             unit = size * step / step.flatten(1).norm(dim=1)[:, None, None, None]
-            moved = features._features(entry, inputs + unit, matrices)
-            moved = (moved - features._features(entry, inputs, matrices)).norm(dim=1)
+            moved = given.features(inputs + unit, matrices)
+            moved = (moved - given.features(inputs, matrices)).norm(dim=1)
             assert (moved <= size * (1 + 1e-5)).all()
             (gradient,) = torch.autograd.grad(moved.sum(), step)
             step = (step + 4 * gradient / gradient.norm()).detach().requires_grad_()
@@ -171,9 +172,9 @@ def test_features_that_do_not_fit_are_refused():
     rows = np.zeros((2, 7), np.float32)
     assert features.apply(None, rows) is rows
     with pytest.raises(io.DataError, match="dct need images"):
-        features.apply(MAPS["dct"], rows)
+        features.apply(map_of(MAPS["dct"]), rows)
     with pytest.raises(io.DataError, match="size 9"):
-        features.apply(MAPS["dct"] | {"size": 9}, np.zeros((2, 1, 8, 8), np.float32))
+        features.apply(map_of(MAPS["dct"], size=9), np.zeros((2, 1, 8, 8), np.float32))
 
 
 @pytest.mark.parametrize("filters", [1, 32])
@@ -183,27 +184,29 @@ def test_filters_of_one_value_are_refused(filters, sphere, side):
     """Less its mean it is 0, and 0/0 gave features that are no numbers."""
     entry = {"kind": "random_conv", "filters": filters, "width": 1, "pool": 1, "seed": 0} | sphere
     with pytest.raises(io.DataError, match=r"random_conv: width 1 of .* 1 channel; allowed: .* 2"):
-        features.apply(entry, np.ones((2, 1, side, side), np.float32))
+        features.apply(map_of(entry), np.ones((2, 1, side, side), np.float32))
     for width, channels in ((2, 1), (3, 1), (1, 2), (1, 3)):
-        mapped = features.apply(entry | {"width": width}, np.ones((2, channels, side, side), "f4"))
+        mapped = features.apply(
+            map_of(entry, width=width), np.ones((2, channels, side, side), "f4")
+        )
         assert np.isfinite(mapped).all()
 
 
 def test_the_cosine_transform_is_scipys(digits):
     from scipy.fft import dctn
 
-    ours = features.apply({"kind": "dct", "size": 8, "pixel_mean": 0.1}, digits.test_inputs)
+    ours = features.apply(map_of({"kind": "dct", "size": 8, "pixel_mean": 0.1}), digits.test_inputs)
     theirs = dctn(digits.test_inputs - 0.1, axes=(2, 3), norm="ortho")
     np.testing.assert_allclose(ours, theirs.reshape(ours.shape), atol=2e-4)
 
 
 def trained(poisoned, learner, draw, indices, seed=7):
-    return ensembles.train(poisoned, draw, learner, 2, seed, indices)
+    return ensembles.train(poisoned, draw, learner_of(learner), 2, seed, indices)
 
 
 def counted(poisoned, inputs, learner, draw, sigma, n_models, seed):
     ensemble = trained(poisoned, learner, draw, range(n_models), seed)
-    module = models.build(learner, inputs.shape[1:], 2)
+    module = learner_of(learner).module(inputs.shape[1:], 2)
     noise = rng.generators(seed, rng.Purpose.TEST_NOISE, range(n_models))
     votes, _ = vote(module, ensemble, inputs, sigma, noise)
     return np.stack([(votes == c).sum(0) for c in range(2)], axis=1)
@@ -273,8 +276,8 @@ def test_certified_labels_hold_under_the_worst_rows_and_trigger(name, poisoned, 
     """Inside the certificate no label may turn; several times beyond it, many must."""
     draw, r, guarantee = DRAWS[name]
     entry, n_models, sigma = MAPS["dct"], 4000, 0.5
-    train = poisoned._replace(inputs=features.apply(entry, poisoned.inputs))
-    inputs = features.apply(entry, digits.test_inputs)
+    train = poisoned._replace(inputs=features.apply(map_of(entry), poisoned.inputs))
+    inputs = features.apply(map_of(entry), digits.test_inputs)
     counts = counted(train, inputs, SUMS, draw, sigma, n_models, 0)
     labels, p = counts.argmax(1), bounds.majority_lower(counts.max(1), n_models, 1e-4)
     radius = guarantee.columns(Claims(labels, p, 1 - p), np.full(len(p), sigma))["radius_trigger"]
@@ -314,9 +317,11 @@ def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(
         np.savez(tmp_path / "t.npz", inputs=inputs, labels=labels)
         data = datasets.load(entry, tmp_path / "t.npz")
         given = io.PoisonedSet(data.train_inputs, data.train_labels, np.arange(0))
-        ensemble = ensembles.train(given, draw_of(noise, 2), learner, 2, 0, range(n_models))
+        ensemble = ensembles.train(
+            given, draw_of(noise, 2), learner_of(learner), 2, 0, range(n_models)
+        )
         unused = rng.generators(0, rng.Purpose.TEST_NOISE, range(n_models))
-        module = models.build(learner, (3,), 2)
+        module = learner_of(learner).module((3,), 2)
         votes, _ = vote(module, ensemble, data.test_inputs, 0.0, unused)
         counts = np.stack([(votes == label).sum(0) for label in (0, 1)], 1)
         attack, named = (0, None), coverage.outline(learner)

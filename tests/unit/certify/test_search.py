@@ -10,10 +10,11 @@ from certbd.certify.rows import BaggedRows, StatisticRows
 from certbd.report import plots
 from certbd.theory import certificates
 from certbd.training import ensembles
+from conftest import learner_of
 
-CLASS_MEAN = {"kind": "nearest_class_mean"}
-MLP = {"kind": "mlp", "hidden": 8, "epochs": 2, "batch_size": 64, "learning_rate": 0.01}
-SUMS = {"kind": "class_sums", "constant": 0.3}
+CLASS_MEAN = learner_of({"kind": "nearest_class_mean"})
+MLP = learner_of({"kind": "mlp"})
+SUMS = learner_of({"kind": "class_sums", "constant": 0.3})
 COMMON = {"sigma_test": [0.2, 0.4], "n_models": 200, "n_inputs": 60, "alpha": 0.001, "seed": 0}
 SEARCH = COMMON | {"defense": "decoupled", "sigma_train": [0.5, 1.0]}
 SEARCHES = {
@@ -92,7 +93,7 @@ def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poison
 @pytest.mark.parametrize(("learner", "by_means"), [(CLASS_MEAN, True), (MLP, False)])
 def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, learner, by_means):
     sigma, labels = np.full(len(poisoned.labels), 0.7), poisoned.labels
-    kind = coverage.outline(learner)
+    kind = coverage.outline(learner.settings())
     guarantee = coverage.guarantee_of("decoupled", None, kind, labels, 2, sigma, (13, 0.3))
     assert (guarantee.n_poisoned, guarantee.attack_norm) == (13, 0.3)
     assert np.array_equal(guarantee.sigma, sigma)

@@ -11,10 +11,10 @@ from certbd import rng
 from certbd.artifacts import io
 from certbd.data import datasets, domains
 from certbd.data.domains import Replacement
-from certbd.learners import models
 from certbd.testing.votes import vote
 from certbd.training import ensembles
 from certbd.training.draws import Replaced
+from conftest import learner_of
 
 CPU = torch.device("cpu")
 MLP = {
@@ -78,10 +78,10 @@ def test_the_noise_is_drawn_once_a_model_whatever_the_block(training):
 @pytest.mark.parametrize("learner", [MLP, RIDGE], ids=lambda learner: learner["kind"])
 def test_a_model_is_the_same_in_every_chunk(training, learner):
     draw, noise = Replaced(Replacement(0.9, 3), 0.9, 4), Replacement(0.9, 3)
-    module = models.build(learner, (9,), 4)
+    module = learner_of(learner).module((9,), 4)
 
     def votes_of(indices):
-        ensemble = ensembles.train(training, draw, learner, 4, 7, indices)
+        ensemble = ensembles.train(training, draw, learner_of(learner), 4, 7, indices)
         generators = rng.generators(7, rng.Purpose.TEST_NOISE, indices)
         return vote(module, ensemble, training.inputs, noise, generators, True)
 
@@ -123,7 +123,9 @@ def test_a_learner_is_handed_nothing_but_the_noisy_copy(training, monkeypatch):
     monkeypatch.setattr(Replaced, "__call__", lambda *_: tuple(part.clone() for part in copies))
     other = io.PoisonedSet(1 - training.inputs, training.labels[::-1], training.indices)
     for learner in (MLP, RIDGE):
-        one, two = (ensembles.train(s, draw, learner, 4, 7, range(2)) for s in (training, other))
+        one, two = (
+            ensembles.train(s, draw, learner_of(learner), 4, 7, range(2)) for s in (training, other)
+        )
         assert all(torch.equal(one[name], two[name]) for name in one)
 
 

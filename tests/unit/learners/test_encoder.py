@@ -9,11 +9,12 @@ from certbd import rng
 from certbd.artifacts import io, seals
 from certbd.certify.claims import Claims
 from certbd.certify.rows import BaggedRows, StatisticRows, class_sums_bound
-from certbd.learners import features, models
+from certbd.learners import features, layers
 from certbd.testing.votes import vote
 from certbd.theory import bounds
 from certbd.training import ensembles
 from certbd.training.draws import Bagging, NoisyStatistic
+from conftest import learner_of, map_of
 
 CPU = ensembles.pick_device("cpu")
 SHAPE = (1, 16, 16)
@@ -24,8 +25,8 @@ SUMS = {"kind": "class_sums", "constant": 1.0}
 def weights(tmp_path_factory):
     """A network with random weights: 30 000 numbers."""
     path = tmp_path_factory.mktemp("encoder") / "cnn.safetensors"
-    module = models.build({"kind": "cnn"}, SHAPE, 2)
-    state = models.initial_state(module, np.random.default_rng(0))
+    module = learner_of({"kind": "cnn"}).module(SHAPE, 2)
+    state = layers.initial_state(module, np.random.default_rng(0))
     io.write_models(path, {k: v for k, v in state.items() if "output" not in k}, {})
     return str(path)
 
@@ -45,16 +46,16 @@ def inputs(digits):
 
 
 def test_features_are_those_before_the_networks_last_layer(entry, inputs):
-    seen = features.apply(entry, inputs)
+    seen = features.apply(map_of(entry), inputs)
     assert seen.shape == (len(inputs), 512)
     assert (seen >= 0).all()
-    module = models.build({"kind": "cnn"}, SHAPE, 2)
+    module = learner_of({"kind": "cnn"}).module(SHAPE, 2)
     state = {k: torch.from_numpy(v) for k, v in io.read_models(entry["weights"], None).items()}
     head = {"output.weight": torch.ones(1, 512), "output.bias": torch.zeros(1)}
     given = (torch.from_numpy(inputs) - 0.3) / 0.5
     logits = torch.func.functional_call(module, state | head, (given,))[:, 1]
     np.testing.assert_allclose(seen.sum(1), logits, rtol=1e-4)
-    sphere = features.apply(entry | {"sphere": 2.0}, inputs)
+    sphere = features.apply(map_of(entry, sphere=2.0), inputs)
     np.testing.assert_allclose(np.linalg.norm(sphere, axis=1), 2, rtol=1e-5)
 
 
@@ -63,17 +64,17 @@ def test_a_file_or_inputs_that_do_not_fit_are_refused(entry, inputs, tmp_path):
     part = tmp_path / "part.safetensors"
     io.write_models(part, {k: v for k, v in stored.items() if k != "conv2.bias"}, {})
     with pytest.raises(io.DataError, match=r"part.safetensors: conv2.bias must have shape \(32,\)"):
-        features.apply(entry | {"weights": str(part)}, inputs)
+        features.apply(map_of(entry, weights=str(part)), inputs)
     with pytest.raises(io.DataError, match=r"hidden.weight must have shape \(512, 512\); found"):
-        features.apply(entry, np.zeros((2, 1, 28, 28), np.float32))
+        features.apply(map_of(entry), np.zeros((2, 1, 28, 28), np.float32))
     with pytest.raises(io.DataError, match="needs images"):
-        features.apply(entry, np.zeros((2, 256), np.float32))
+        features.apply(map_of(entry), np.zeros((2, 256), np.float32))
     with pytest.raises(io.DataError, match=r"mean \[0.1, 0.2\].* one for each of 1 channels"):
-        features.apply(entry | {"mean": [0.1, 0.2]}, inputs)
+        features.apply(map_of(entry, mean=[0.1, 0.2]), inputs)
     stored["hidden.bias"][3] = np.nan
     io.write_models(part, stored, {})
     with pytest.raises(io.DataError, match=r"part.safetensors: features are not finite"):
-        features.apply(entry | {"weights": str(part)}, inputs)
+        features.apply(map_of(entry, weights=str(part)), inputs)
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])
@@ -83,13 +84,13 @@ def test_weights_of_other_precision_are_read_as_float32(kind, weights, entry, in
     given = {k: tensor.to(getattr(torch, kind)) for k, tensor in stored.items()}
     file = str(tmp_path / "w.safetensors")
     save_file(given, file)
-    network = models.build({"kind": "cnn"}, SHAPE, 2)
-    state = models.body_state(network, file)
+    network = learner_of({"kind": "cnn"}).module(SHAPE, 2)
+    state = layers.body_state(network, file)
     assert state.keys() == stored.keys()
     for name, tensor in given.items():
         assert state[name].dtype == np.float32
         assert np.array_equal(state[name], tensor.to(torch.float64).numpy().astype(np.float32))
-    assert features.apply(entry | {"weights": file}, inputs).dtype == np.float32
+    assert features.apply(map_of(entry, weights=file), inputs).dtype == np.float32
 
 
 @pytest.mark.parametrize(
@@ -111,48 +112,48 @@ def test_weights_that_need_a_scale_are_refused(kind, named, weights, entry, inpu
     save_file(stored, file)
     message = rf"w.safetensors: conv2.bias is stored as {named}; allowed: F64, F32, F16, BF16"
     with pytest.raises(io.DataError, match=message):
-        features.apply(entry | {"weights": file}, inputs)
+        features.apply(map_of(entry, weights=file), inputs)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + b"0" * 100, b"\x00" * 100])
 def test_other_files_are_no_weights(content, entry, inputs, tmp_path):
     (tmp_path / "w.pt").write_bytes(content)
     with pytest.raises(io.DataError, match=r"w.pt: not a readable safetensors file"):
-        features.apply(entry | {"weights": str(tmp_path / "w.pt")}, inputs)
+        features.apply(map_of(entry, weights=str(tmp_path / "w.pt")), inputs)
 
 
 def test_its_path_is_part_of_the_learner(weights):
     known = seals.file_sum(weights)
     learner = SUMS | {"features": {"kind": "encoder", "network": "cnn", "weights": known}}
-    assert models.with_pretrained(learner, weights)["features"]["weights"] == weights
+    assert learner_of(learner).with_weights(weights).features.weights == weights
     assert learner["features"]["weights"] == known
-    assert models.with_pretrained(SUMS, "") == SUMS
+    assert learner_of(SUMS).with_weights("") == learner_of(SUMS)
 
 
 @pytest.mark.parametrize("learner", [SUMS, {"kind": "mlp", "hidden": 4}], ids=["linear", "mlp"])
 def test_noise_goes_on_the_input(entry, inputs, learner):
     """Votes are those of each model on the features of its own noisy inputs."""
-    module, generator = models.build(learner, (512,), 2), np.random.default_rng(1)
+    module, generator = learner_of(learner).module((512,), 2), np.random.default_rng(1)
     ensemble = {
         name: torch.from_numpy(generator.normal(size=(3, *p.shape)).astype(np.float32))
         for name, p in module.named_parameters()
     }
-    seen, encode = features.before_noise(entry, inputs, True, CPU)
+    seen, encode = features.before_noise(map_of(entry), inputs, True, CPU)
     assert seen is inputs
     noise = rng.generators(0, rng.Purpose.TEST_NOISE, range(3))
     votes, scores = vote(module, ensemble, seen, 0.4, noise, True, encode)
     for k, own in enumerate(rng.generators(0, rng.Purpose.TEST_NOISE, range(3))):
         noisy = inputs + np.float32(0.4) * own.standard_normal(SHAPE, np.float32)
         state = {name: p[k] for name, p in ensemble.items()}
-        given = torch.from_numpy(features.apply(entry, noisy))
+        given = torch.from_numpy(features.apply(map_of(entry), noisy))
         logits = torch.func.functional_call(module, state, (given,))
         np.testing.assert_allclose(scores[k], logits.softmax(1), atol=1e-4)
         assert (votes[k] == logits.argmax(1).numpy()).mean() > 0.98
-    silent, none = features.before_noise(entry, inputs, False, CPU)
+    silent, none = features.before_noise(map_of(entry), inputs, False, CPU)
     assert none is None
-    assert np.array_equal(silent, features.apply(entry, inputs))
+    assert np.array_equal(silent, features.apply(map_of(entry), inputs))
     dct = {"kind": "dct", "size": 4, "pixel_mean": 0.3}
-    mapped, none = features.before_noise(dct, inputs, True, CPU)
+    mapped, none = features.before_noise(map_of(dct), inputs, True, CPU)
     assert none is None
     assert mapped.shape == (len(inputs), 16)
 
@@ -166,15 +167,15 @@ DRAWS = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_certified_labels_hold_behind_an_encoder(name, entry, poisoned, inputs):
     """Rows become the triggered input under the other label; inside the certificate it holds."""
-    assert class_sums_bound(10, "encoder") == 0.5**0.5
+    assert class_sums_bound(10, map_of(entry).never_negative) == 0.5**0.5
     draw, r, guarantee = DRAWS[name]
     n_models, sigma = 400, 0.1
-    encode = features.mapping(entry, SHAPE, CPU)
-    train = poisoned._replace(inputs=features.apply(entry, enlarged(poisoned.inputs)))
-    module = models.build(SUMS, (512,), 2)
+    encode = features.mapping(map_of(entry), SHAPE, CPU)
+    train = poisoned._replace(inputs=features.apply(map_of(entry), enlarged(poisoned.inputs)))
+    module = learner_of(SUMS).module((512,), 2)
 
     def counted(rows, at, seed):
-        ensemble = ensembles.train(rows, draw, SUMS, 2, seed, range(n_models))
+        ensemble = ensembles.train(rows, draw, learner_of(SUMS), 2, seed, range(n_models))
         noise = rng.generators(seed, rng.Purpose.TEST_NOISE, range(n_models))
         votes, _ = vote(module, ensemble, at, sigma, noise, encode=encode)
         return np.stack([(votes == c).sum(0) for c in range(2)], axis=1)
@@ -192,7 +193,7 @@ def test_certified_labels_hold_behind_an_encoder(name, entry, poisoned, inputs):
         moved = some[i] + np.float32(0.999 * radius[i] / np.linalg.norm(step)) * step
         rows, theirs = train.inputs.copy(), train.labels.copy()
         own = np.flatnonzero(train.labels == labels[i])[:r]
-        rows[own], theirs[own] = features.apply(entry, moved[None]), 1 - labels[i]
+        rows[own], theirs[own] = features.apply(map_of(entry), moved[None]), 1 - labels[i]
         votes = counted(train._replace(inputs=rows, labels=theirs), moved[None], 1 + i)
         lower = bounds.majority_lower(votes.max(1), n_models, 1e-3)
         assert lower[0] <= 0.5 or votes[0].argmax() == labels[i]

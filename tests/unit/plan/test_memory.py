@@ -13,10 +13,12 @@ from PIL import Image
 
 from certbd.audit import descent, trials, worlds
 from certbd.data import datasets
-from certbd.learners import features, models, networks
+from certbd.learners import features, networks
+from certbd.learners.kinds import KINDS
+from certbd.learners.maps import encoder, random_conv
 from certbd.plan import memory
 from certbd.testing import votes
-from conftest import ROOT
+from conftest import ROOT, learner_of
 
 SIZE = memory.Size(10_000, 2000, (3, 32, 32), 10)
 IMAGES = ((1, 28, 28), (3, 32, 32), (3, 64, 64))
@@ -29,6 +31,8 @@ LEARNERS = (
     {"kind": "preact_resnet", "batch_size": 64},
     {"kind": "resnet18", "batch_size": 32, "pretrained": "none"},
 )
+ROUNDED = ("preact_resnet", "resnet18")
+"""Kinds whose size is said for whatever number of classes and channels."""
 FEATURES = (
     {"kind": "pixels", "pixel_mean": 0.3},
     {"kind": "dct", "size": 5, "pixel_mean": 0.3},
@@ -107,9 +111,10 @@ def test_every_kind_of_dataset_has_a_size_and_others_are_refused():
 @pytest.mark.parametrize("learner", LEARNERS, ids=[learner["kind"] for learner in LEARNERS])
 def test_models_and_what_they_keep_are_no_larger_than_said(learner, shape):
     size = SIZE._replace(shape=shape)
-    said, module = memory.learner_of(learner, size), models.build(learner, shape, size.n_classes)
+    entry = learner_of(learner)
+    said, module = entry.footprint(size), entry.module(shape, size.n_classes)
     held = sum(tensor.nbytes for tensor in module.state_dict().values())
-    assert held <= said.model <= 1.5 * held + 10_000 or learner["kind"] in memory.PARAMETERS
+    assert held <= said.model <= 1.5 * held + 10_000 or learner["kind"] in ROUNDED
     assert held <= said.model
     if "batch_size" in learner:
         # parameters are kept once, whatever the batch
@@ -120,25 +125,25 @@ def test_models_and_what_they_keep_are_no_larger_than_said(learner, shape):
 @pytest.mark.parametrize("entry", FEATURES, ids=[str(entry["kind"]) for entry in FEATURES])
 def test_features_are_counted(entry):
     shape = (3, 32, 32)
-    encode = features.mapping(entry, shape, torch.device("cpu"))
+    learner = learner_of(LEARNERS[0], features=entry)
+    encode = features.mapping(learner.feature_map, shape, torch.device("cpu"))
     mapped = encode(torch.zeros(2, *shape)).flatten(1)
-    learner = memory.learner_of(LEARNERS[0] | {"features": entry}, SIZE)
-    assert mapped.shape[1] == learner.features
+    assert mapped.shape[1] == learner.footprint(SIZE).features
 
 
 def test_every_learner_of_the_schema_has_a_size_and_others_are_refused():
     text = (ROOT / "config/schemas/config.schema.yaml").read_text()
     kinds = re.findall(r"kind: {enum: \[(nearest_class_mean.*)\]}", text)[0].split(", ")
-    assert {*memory.LINEAR, "mlp", *memory.KEPT} == set(kinds)
+    assert [learner["kind"] for learner in LEARNERS] == list(KINDS) == kinds
     for kind in ("vit", "Ridge", "", "encoder", "svm"):
-        with pytest.raises(ValueError, match=r"how large a learner .* is, only nearest_class_mean"):
-            memory.learner_of({"kind": kind}, SIZE)
-    with pytest.raises(ValueError, match="how many features of kind wavelet"):
-        memory.learner_of(LEARNERS[0] | {"features": {"kind": "wavelet"}}, SIZE)
+        with pytest.raises(ValueError, match=rf"'{kind}' is not in its KINDS; known: nearest_cl"):
+            learner_of({"kind": kind}).footprint(SIZE)
+    with pytest.raises(ValueError, match="'wavelet' is not in its KINDS; known: pixels, dct"):
+        learner_of(LEARNERS[0], features={"kind": "wavelet"}).footprint(SIZE)
 
 
 def test_memory_grows_with_inputs_models_and_features():
-    learner = memory.learner_of(LEARNERS[0], SIZE)
+    learner = learner_of(LEARNERS[0]).footprint(SIZE)
     large = SIZE._replace(training=100_000, test=100_000)
     for of in (memory.of_poison, lambda size: memory.of_data(size, [])):
         assert of(large) > of(SIZE)
@@ -154,7 +159,9 @@ def test_memory_grows_with_inputs_models_and_features():
         SIZE, learner, 10, "cpu"
     )
     nothing = SIZE._replace(shape=())
-    assert math.isfinite(memory.of_audit(nothing, memory.learner_of(LEARNERS[0], nothing), "cpu"))
+    assert math.isfinite(
+        memory.of_audit(nothing, learner_of(LEARNERS[0]).footprint(nothing), "cpu")
+    )
 
 
 def test_a_search_on_a_large_set_stays_within_what_its_job_asks_for():
@@ -166,7 +173,7 @@ def test_a_search_on_a_large_set_stays_within_what_its_job_asks_for():
         text=True,
         check=True,
     )
-    asked = memory.of_audit(SIZE, memory.learner_of(LEARNERS[0], SIZE), "cpu")
+    asked = memory.of_audit(SIZE, learner_of(LEARNERS[0]).footprint(SIZE), "cpu")
     assert float(done.stdout) < asked < 3000
 
 
@@ -174,5 +181,6 @@ def test_what_is_counted_is_what_the_modules_take():
     assert memory.CACHE * memory.MB >= networks.CACHE_BYTES
     assert memory.EVALUATED * memory.MB >= descent.EVALUATION_BYTES
     assert memory.VOTING * memory.MB >= worlds.ENSEMBLE_BYTES
-    assert memory.ENCODER >= 4 * votes.NOISY_BYTES
-    assert (memory.MAPPED, memory.PILOTS) == (features.ROWS, trials.PILOTS)
+    assert encoder.ENCODER >= 4 * votes.NOISY_BYTES
+    assert memory.PILOTS == trials.PILOTS
+    assert random_conv.ROWS is features.ROWS

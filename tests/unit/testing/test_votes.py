@@ -4,19 +4,19 @@ import torch
 
 from certbd import rng
 from certbd.artifacts import io
-from certbd.learners import models
 from certbd.learners.networks import logits
 from certbd.testing import votes
 from certbd.testing.votes import vote
 from certbd.training import ensembles
 from certbd.training.draws import Gaussian
+from conftest import learner_of
 
 CLASS_MEAN = {"kind": "nearest_class_mean"}
 CNN = {"kind": "cnn", "epochs": 1, "batch_size": 8, "learning_rate": 0.001}
 
 
 def train(poisoned, learner, indices):
-    return ensembles.train(poisoned, Gaussian(0.3), learner, 2, 7, indices)
+    return ensembles.train(poisoned, Gaussian(0.3), learner_of(learner), 2, 7, indices)
 
 
 def test_one_test_noise_draw_a_model_scaled_by_each_inputs_sigma():
@@ -44,7 +44,7 @@ def test_one_test_noise_draw_a_model_scaled_by_each_inputs_sigma():
 def test_a_diverged_model_votes_for_no_class(poisoned, digits):
     ensemble = train(poisoned, CLASS_MEAN, range(3))
     ensemble["weight"][1] = torch.nan
-    module = models.build(CLASS_MEAN, poisoned.inputs.shape[1:], 2)
+    module = learner_of(CLASS_MEAN).module(poisoned.inputs.shape[1:], 2)
     generators = rng.generators(7, rng.Purpose.TEST_NOISE, range(3))
     votes, scores = vote(module, ensemble, digits.test_inputs, 0.5, generators, True)
     assert (votes[1] == -1).all()
@@ -59,7 +59,7 @@ def test_linear_classifiers_vote_as_on_each_noisy_input(poisoned, digits, sigma)
     """One product for all models gives what each gives on inputs with the noise added."""
     sigma = np.linspace(0.1, 2, len(digits.test_labels)) if sigma == "own" else sigma
     ensemble = train(poisoned, CLASS_MEAN, range(70))
-    module = models.build(CLASS_MEAN, (1, 8, 8), 2)
+    module = learner_of(CLASS_MEAN).module((1, 8, 8), 2)
     generators = rng.generators(7, rng.Purpose.TEST_NOISE, range(70))
     noise = np.stack([g.standard_normal((1, 8, 8), np.float32) for g in generators])
     scale = np.broadcast_to(sigma, len(digits.test_labels)).reshape(-1, 1, 1, 1)
@@ -80,7 +80,7 @@ def test_networks_vote_in_pieces_as_in_one(n_inputs, monkeypatch):
     poisoned = io.PoisonedSet(
         generator.random((20, *shape), np.float32), np.arange(20) % 2, np.arange(0)
     )
-    ensemble, module = train(poisoned, CNN, range(3)), models.build(CNN, shape, 2)
+    ensemble, module = train(poisoned, CNN, range(3)), learner_of(CNN).module(shape, 2)
     inputs = generator.random((n_inputs, *shape), np.float32)
     results = []
     for memory in (2**24, 2**16):

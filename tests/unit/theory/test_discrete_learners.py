@@ -15,13 +15,14 @@ from certbd.certify.claims import Claims
 from certbd.certify.guarantees import DiscreteNoise, check_models, count_changes, domains_of
 from certbd.config.axes import Certification
 from certbd.data.domains import Replacement
-from certbd.learners import closed_form, models
+from certbd.learners import closed_form
 from certbd.learners.networks import train_networks
 from certbd.testing.votes import vote
 from certbd.theory import bounds, discrete
 from certbd.theory.discrete import Domain
 from certbd.training import ensembles
 from certbd.training.draws import Replaced
+from conftest import learner_of
 
 CPU = torch.device("cpu")
 RIDGE = {"kind": "ridge", "penalty": 0.3}
@@ -36,12 +37,14 @@ def answers(learner, space, n_rows):
     inputs = (points[:, :n_rows, None] / (size - 1)).astype(np.float32)
     labels = points[:, n_rows : 2 * n_rows]
     copies, targets = torch.from_numpy(inputs), torch.from_numpy(labels)
-    module = models.build(learner, (1,), 2)
+    module = learner_of(learner).module((1,), 2)
     if learner["kind"] == "ridge":
         state = closed_form.ridge(copies, targets, 2, learner["penalty"])
     else:  # one start for all: a function of the training set alone
         weights = [rng.generator(0, rng.Purpose.WEIGHTS) for _ in points]
-        state = train_networks(module, copies, targets, learner, weights, weights)
+        state = train_networks(
+            module, copies, targets, learner_of(learner).recipe(), weights, weights
+        )
     test = torch.from_numpy(points[:, -1:] / (size - 1)).float()
     with torch.no_grad():
         logits = torch.func.vmap(
@@ -75,8 +78,8 @@ def test_drawn_votes_have_the_enumerated_probability_and_certificates_hold():
     )
     noise = Replacement(0.9, 2)
     draw = Replaced(noise, 0.9, 2)
-    ensemble = ensembles.train(training, draw, RIDGE, 2, 5, range(n_models))
-    module, test = models.build(RIDGE, (1,), 2), points[index, -1:, None].astype(np.float32)
+    ensemble = ensembles.train(training, draw, learner_of(RIDGE), 2, 5, range(n_models))
+    module, test = learner_of(RIDGE).module((1,), 2), points[index, -1:, None].astype(np.float32)
     generators = rng.generators(5, rng.Purpose.TEST_NOISE, range(n_models))
     votes, _ = vote(module, ensemble, test, noise, generators)
     assert stats.binomtest(int(votes.sum()), n_models, exact).pvalue > 1e-3

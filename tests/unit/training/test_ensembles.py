@@ -10,12 +10,13 @@ from scipy import stats
 
 from certbd import rng
 from certbd.artifacts import io, seals
-from certbd.learners import closed_form, features, models, networks
+from certbd.learners import architectures, closed_form, features, layers, networks
 from certbd.learners.networks import logits, saved_bytes
 from certbd.testing import votes
 from certbd.testing.votes import vote
 from certbd.training import draws, ensembles
 from certbd.training.draws import Gaussian
+from conftest import learner_of, map_of
 
 MLP = {
     "kind": "mlp", "hidden": 37, "epochs": 3, "batch_size": 50, "learning_rate": 0.01,
@@ -52,7 +53,7 @@ def batched(monkeypatch):
 
 
 def train(poisoned, learner, indices, **options):
-    return ensembles.train(poisoned, Gaussian(SIGMA), learner, 2, 7, indices, **options)
+    return ensembles.train(poisoned, Gaussian(SIGMA), learner_of(learner), 2, 7, indices, **options)
 
 
 def plain_loop(poisoned, learner, index):
@@ -62,8 +63,8 @@ def plain_loop(poisoned, learner, index):
         poisoned.inputs.shape, np.float32
     )
     inputs, labels = torch.from_numpy(noisy), torch.from_numpy(poisoned.labels)
-    module = models.build(learner, poisoned.inputs.shape[1:], 2).to_empty(device="cpu")
-    initial = models.initial_state(module, rng.generator(7, rng.Purpose.WEIGHTS, index))
+    module = learner_of(learner).module(poisoned.inputs.shape[1:], 2).to_empty(device="cpu")
+    initial = layers.initial_state(module, rng.generator(7, rng.Purpose.WEIGHTS, index))
     state = {name: torch.from_numpy(array) for name, array in initial.items()}
     module.load_state_dict(state, strict=False)
     optimiser = torch.optim.Adam(
@@ -86,7 +87,7 @@ def assert_equals_the_plain_loop(poisoned, learner, indices):
     all rounding a parameter may differ by a step: hence the mean difference, in units of the rate.
     """
     ensemble = train(poisoned, learner, indices)
-    module = models.build(learner, poisoned.inputs.shape[1:], 2)
+    module = learner_of(learner).module(poisoned.inputs.shape[1:], 2)
     inputs = torch.from_numpy(poisoned.inputs)
     for position, index in enumerate(indices):
         plain = plain_loop(poisoned, learner, index)
@@ -122,7 +123,7 @@ def test_residual_networks_answer_as_in_the_plain_loop(images, learner):
     compared: the answers are, on which the running statistics tell.
     """
     ensemble = train(images, learner, range(3, 5))
-    module = models.build(learner, images.inputs.shape[1:], 2)
+    module = learner_of(learner).module(images.inputs.shape[1:], 2)
     inputs = torch.from_numpy(images.inputs)
     got = logits(module, ensemble, inputs.expand(2, *inputs.shape))
     for k in range(2):
@@ -152,7 +153,7 @@ def test_compiled_training_is_the_same(images, monkeypatch):
 
 
 def test_compiling_pays_on_a_gpu_for_much_training():
-    cnn, mlp = models.build(CNN, (3, 16, 16), 2), models.build(MLP, (3, 16, 16), 2)
+    cnn, mlp = learner_of(CNN).module((3, 16, 16), 2), learner_of(MLP).module((3, 16, 16), 2)
     for learner, module, device, n_models, pays in (
         (CNN | {"epochs": 20}, cnn, "meta", 250, False),
         (CNN | {"epochs": 20}, cnn, "cuda", 2, False),
@@ -160,7 +161,7 @@ def test_compiling_pays_on_a_gpu_for_much_training():
         (MLP | {"epochs": 1000}, mlp, "cuda", 250, False),
     ):
         inputs = SimpleNamespace(shape=(n_models, 40), device=torch.device(device))
-        assert networks._pays_to_compile(module, inputs, learner) is pays
+        assert networks._pays_to_compile(module, inputs, learner_of(learner).recipe()) is pays
 
 
 def answers_and_gradients(module, ensemble, names, inputs):
@@ -179,13 +180,13 @@ def test_side_by_side_is_as_good_as_alone(learner, channels, monkeypatch):
     shape = (channels, 16, 16)
     inputs = torch.from_numpy(np.random.default_rng(0).random((2, 6, *shape)))
     generators = rng.generators(0, rng.Purpose.WEIGHTS, range(2))
-    states = [models.initial_state(models.build(learner, shape, 3), g) for g in generators]
+    states = [layers.initial_state(learner_of(learner).module(shape, 3), g) for g in generators]
     together, alone = (
         [{name: torch.tensor(a, dtype=torch.float64) for name, a in s.items()} for s in states]
         for _ in range(2)
     )
     stacked = {name: torch.stack([state[name] for state in together]) for name in states[0]}
-    module = models.build(learner, shape, 3).train()
+    module = learner_of(learner).module(shape, 3).train()
     names = [name for name, _ in module.named_parameters()]
     with monkeypatch.context() as patch:
         patch.setattr(networks, "_width", lambda _, inputs: len(inputs))
@@ -234,15 +235,17 @@ def test_tf32_is_for_training_that_asks_for_it_alone(images, learner, precision,
     monkeypatch.setattr(votes, "logits", spy("votes", votes.logits))
     monkeypatch.setattr(votes, "_linear_logits", spy("votes", votes._linear_logits))
     networks.allow_tf32(True)
-    ensemble = train(images, learner | {"precision": precision}, range(1))
+    if hasattr(learner_of(learner), "precision"):
+        learner = learner | {"precision": precision}
+    ensemble = train(images, learner, range(1))
     assert tf32_flags() == (False, False)
     networks.allow_tf32(True)
-    module = models.build(learner, images.inputs.shape[1:], 2)
+    module = learner_of(learner).module(images.inputs.shape[1:], 2)
     vote(module, ensemble, images.inputs, 0.5, rng.generators(0, rng.Purpose.TEST_NOISE, range(1)))
     assert tf32_flags() == (False, False)
     assert seen["votes"] == {(False, False)}
-    if learner in NETWORKS:
-        assert seen["training"] == {(precision == "tf32",) * 2}
+    if learner_of(learner).network:
+        assert seen["training"] == {(learner.get("precision") == "tf32",) * 2}
 
 
 def test_devices_and_feature_maps_turn_tf32_off(images):
@@ -258,8 +261,8 @@ def test_devices_and_feature_maps_turn_tf32_off(images):
     entry = {"kind": "random_conv", "filters": 2, "width": 3, "pool": 2, "seed": 0}
     for use in (
         lambda: ensembles.pick_device("cpu"),
-        lambda: features.apply(entry, images.inputs),
-        lambda: features.apply({"kind": "dct", "size": 2, "pixel_mean": 0}, images.inputs),
+        lambda: features.apply(map_of(entry), images.inputs),
+        lambda: features.apply(map_of({"kind": "dct", "size": 2}), images.inputs),
     ):
         networks.allow_tf32(True)
         use()
@@ -282,7 +285,7 @@ def test_ridge_is_the_least_squares_solution(poisoned):
 @pytest.mark.parametrize("width", [1, 3, 8])
 def test_a_model_is_the_same_in_every_chunk(poisoned, digits, learner, width, monkeypatch):
     whole = train(poisoned, learner, range(8))
-    module = models.build(learner, poisoned.inputs.shape[1:], 2)
+    module = learner_of(learner).module(poisoned.inputs.shape[1:], 2)
     generators = rng.generators(7, rng.Purpose.TEST_NOISE, range(8))
     votes, scores = vote(module, whole, digits.test_inputs, 0.5, generators, True)
     monkeypatch.setattr(ensembles, "CACHE_BYTES", 3 * poisoned.inputs.nbytes)
@@ -300,7 +303,7 @@ def test_a_model_is_the_same_in_every_chunk(poisoned, digits, learner, width, mo
 
 @pytest.mark.parametrize("learner", [MLP, CLASS_MEAN], ids=name_of)
 def test_chunks_of_10_50_and_250_cast_the_same_votes(poisoned, digits, learner):
-    module = models.build(learner, (1, 8, 8), 2)
+    module = learner_of(learner).module((1, 8, 8), 2)
 
     def votes_in_chunks_of(size):
         parts = []
@@ -390,7 +393,7 @@ def test_noise_is_drawn_once_and_scaled_by_each_inputs_sigma(poisoned, draw):
 def test_half_as_many_models_go_together_where_memory_runs_out(poisoned, monkeypatch):
     whole = train(poisoned, MLP, range(8))
     monkeypatch.setattr(ensembles, "block_width", lambda *_: 7)
-    widths, real = [], ensembles.train_networks
+    widths, real = [], networks.train_networks
 
     def scarce(module, copies, *given):
         widths.append(len(copies))
@@ -398,22 +401,22 @@ def test_half_as_many_models_go_together_where_memory_runs_out(poisoned, monkeyp
             raise torch.OutOfMemoryError("as a GPU raises it")
         return real(module, copies, *given)
 
-    monkeypatch.setattr(ensembles, "train_networks", scarce)
+    monkeypatch.setattr(networks, "train_networks", scarce)
     halved = train(poisoned, MLP, range(8))
     assert widths == [4, 2] + 8 * [1]
     assert all(torch.equal(whole[name], halved[name]) for name in whole)
     monkeypatch.setattr(ensembles, "block_width", lambda *_: 1)
-    monkeypatch.setattr(ensembles, "train_networks", lambda *_: scarce(None, range(3)))
+    monkeypatch.setattr(networks, "train_networks", lambda *_: scarce(None, range(3)))
     with pytest.raises(torch.OutOfMemoryError):
         train(poisoned, MLP, range(2))
 
 
 def test_a_gpus_width_follows_its_free_memory(monkeypatch):
-    module = models.build(CNN, (3, 16, 16), 2)
+    module = learner_of(CNN).module((3, 16, 16), 2)
     inputs = np.zeros((40, 3, 16, 16), np.float32)
     for free in (0, 2**30, 2**31):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, free))
-        width = ensembles.block_width(module, inputs, CNN, torch.device("cuda"))
+        width = ensembles.block_width(module, inputs, learner_of(CNN), torch.device("cuda"))
         each = 2 * inputs.nbytes + 2 * saved_bytes(module, (25, 3, 16, 16))
         each += 6 * 4 * sum(parameter.numel() for parameter in module.parameters())
         assert width == max(1, int(0.8 * free / each))
@@ -424,28 +427,28 @@ def test_a_gpus_width_follows_its_free_memory(monkeypatch):
 @pytest.mark.parametrize("learner", [CNN, PREACT], ids=name_of)
 def test_a_network_refuses_inputs_that_it_cannot_take(learner):
     with pytest.raises(io.DataError, match=f"{learner['kind']} needs images"):
-        models.build(learner, (64,), 2)
+        learner_of(learner).module((64,), 2)
     with pytest.raises(io.DataError, match="16 x 16"):
-        models.build(CNN, (1, 8, 8), 2)
+        learner_of(CNN).module((1, 8, 8), 2)
 
 
 def test_one_logit_for_two_classes_is_binary_cross_entropy():
     inputs, labels = torch.rand(6, 3, 16, 16), torch.arange(6) % 2
     with torch.random.fork_rng():
-        module = models.CNN((3, 16, 16), 2)
+        module = architectures.CNN((3, 16, 16), 2)
     answers = module(inputs)
     assert (answers[:, 0] == 0).all()
     torch.testing.assert_close(
         torch.nn.functional.cross_entropy(answers, labels),
         torch.nn.functional.binary_cross_entropy_with_logits(answers[:, 1], labels.float()),
     )
-    assert models.CNN((3, 16, 16), 5)(inputs).shape == (6, 5)
+    assert architectures.CNN((3, 16, 16), 5)(inputs).shape == (6, 5)
 
 
 def test_initial_weights_are_pytorchs_default_distribution():
     learner = MLP | {"hidden": 400}
-    module = models.build(learner, (1, 8, 8), 10)
-    drawn = models.initial_state(module, rng.generator(0, rng.Purpose.WEIGHTS))
+    module = learner_of(learner).module((1, 8, 8), 10)
+    drawn = layers.initial_state(module, rng.generator(0, rng.Purpose.WEIGHTS))
     for name, values in drawn.items():
         limit = 1 / np.sqrt(64 if name.startswith("hidden") else 400)
         assert stats.kstest(values.ravel(), stats.uniform(-limit, 2 * limit).cdf).pvalue > 1e-3
@@ -453,22 +456,22 @@ def test_initial_weights_are_pytorchs_default_distribution():
 
 
 def test_pretrained_weights_replace_all_but_the_head(images, tmp_path):
-    module = models.build(RESNET, (3, 16, 16), 2)
-    given = models.initial_state(module, rng.generator(5, rng.Purpose.WEIGHTS))
+    module = learner_of(RESNET).module((3, 16, 16), 2)
+    given = layers.initial_state(module, rng.generator(5, rng.Purpose.WEIGHTS))
     io.write_models(tmp_path / "weights.safetensors", given, {})
     file = tmp_path / "weights.safetensors"
-    learner = models.with_pretrained(RESNET | {"pretrained": seals.file_sum(file)}, str(file))
-    slow = learner | {"learning_rate": 1e-9}
-    ensemble = train(images, slow, range(2))
+    learner = learner_of(RESNET, pretrained=seals.file_sum(file)).with_weights(str(file))
+    slow = learner.model_copy(update={"learning_rate": 1e-9})
+    ensemble = ensembles.train(images, Gaussian(SIGMA), slow, 2, 7, range(2))
     for name in ("conv1.weight", "layer3.0.downsample.0.weight"):
         np.testing.assert_allclose(ensemble[name][1], given[name], atol=1e-6)
     assert not np.allclose(ensemble["fc.weight"][1], given["fc.weight"])
-    assert models.with_pretrained(RESNET, "") == RESNET
+    assert learner_of(RESNET).with_weights("") == learner_of(RESNET)
     given.pop("layer2.1.conv1.weight")
     io.write_models(tmp_path / "cut.safetensors", given, {})
     file = tmp_path / "cut.safetensors"
     cut = RESNET | {"pretrained": seals.file_sum(file)}
     with pytest.raises(io.DataError, match=r"cut.safetensors: layer2.1.conv1.weight must have"):
-        models.with_pretrained(cut, str(file))
+        learner_of(cut).with_weights(str(file))
     with pytest.raises(io.DataError, match=r"cut.safetensors: has changed since"):
-        models.with_pretrained(RESNET | {"pretrained": "0" * 64}, str(file))
+        learner_of(RESNET, pretrained="0" * 64).with_weights(str(file))

@@ -5,9 +5,9 @@ from scipy.stats import norm
 from torch.func import functional_call
 
 from certbd import rng
-from certbd.learners import models
 from certbd.training import ensembles, sigma
 from certbd.training.draws import Gaussian
+from conftest import learner_of
 
 SEARCH = {
     "objective": "radius",
@@ -22,12 +22,12 @@ MLP = {"kind": "mlp", "hidden": 16, "epochs": 10, "batch_size": 64, "learning_ra
 
 @pytest.fixture(scope="module")
 def pilots(poisoned):
-    return ensembles.train(poisoned, Gaussian(0.25), MLP, 2, 0, range(4), rng.PILOTS)
+    return ensembles.train(poisoned, Gaussian(0.25), learner_of(MLP), 2, 0, range(4), rng.PILOTS)
 
 
 @pytest.fixture(scope="module")
 def module():
-    return models.build(MLP, (1, 8, 8), 2)
+    return learner_of(MLP).module((1, 8, 8), 2)
 
 
 def test_the_radius_grows_and_sigma_stays_inside_its_bounds(module, pilots, digits):
@@ -53,7 +53,7 @@ def test_the_search_is_deterministic_and_an_inputs_sigma_is_its_own(
 
 def test_the_gradient_is_that_of_both_factors(digits):
     """For one linear pilot the radius is smooth in sigma: compare with finite differences."""
-    module = models.build({"kind": "nearest_class_mean"}, (1, 8, 8), 2)
+    module = learner_of({"kind": "nearest_class_mean"}).module((1, 8, 8), 2)
     means = torch.from_numpy(
         np.stack([digits.train_inputs[digits.train_labels == c].mean(0).ravel() for c in (0, 1)])
     )
@@ -73,7 +73,7 @@ def test_the_gradient_is_that_of_both_factors(digits):
 
 def test_probabilities_are_clamped(digits):
     """A certain pilot gets the clamp's margin, so the radius is sigma times its quantile."""
-    module = models.build({"kind": "nearest_class_mean"}, (1, 8, 8), 2)
+    module = learner_of({"kind": "nearest_class_mean"}).module((1, 8, 8), 2)
     means = torch.zeros(1, 2, 64)
     means[0, 1] = -1000.0
     one = torch.from_numpy(digits.test_inputs[:1])

@@ -16,7 +16,7 @@ from certbd import rng
 from certbd.artifacts.io import PoisonedSet
 from certbd.audit.descent import EVALUATION_BYTES, descend, parts, score
 from certbd.learners import closed_form
-from certbd.learners.models import LinearClassifier
+from certbd.learners.layers import LinearClassifier
 from certbd.learners.networks import Ensemble, logits, saved_bytes
 
 SURROGATE_STEPS = 5

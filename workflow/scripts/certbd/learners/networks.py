@@ -9,17 +9,17 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from certbd.learners import models
+from certbd.learners.layers import convolutional, initial_state
 
 Ensemble = dict[str, Tensor]
-
 
 CACHE_BYTES = 2**24
 """Memory for a block of models on a CPU: fits its cache."""
@@ -27,6 +27,16 @@ MEMORY_SHARE = 0.8
 """Share of a GPU's free memory that a block of models may plan with."""
 COMPILED_FROM = 200_000
 """Models times steps from which compiling pays: it takes 20 to 30 s and saves 40 us a step."""
+
+
+class Recipe(NamedTuple):
+    """How gradient steps are taken; `precision` as in `precision`."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    precision: str = "float32"
 
 
 def allow_tf32(on: bool) -> None:
@@ -56,11 +66,11 @@ def logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
 
 def _width(module: nn.Module, inputs: Tensor) -> int:
     """Return how many of the models are computed at once."""
-    return 1 if inputs.device.type == "cpu" and models.convolutional(module) else len(inputs)
+    return 1 if inputs.device.type == "cpu" and convolutional(module) else len(inputs)
 
 
 def _logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
-    if models.convolutional(module):
+    if convolutional(module):
         return _side_by_side_logits(module, ensemble, inputs)
     return _stacked_logits(module, ensemble, inputs)
 
@@ -82,9 +92,10 @@ def train_networks(
     module: nn.Module,
     inputs: Tensor,
     labels: Tensor,
-    learner: Mapping[str, Any],
+    recipe: Recipe,
     weight_generators: Sequence[np.random.Generator],
     batch_generators: Sequence[np.random.Generator],
+    given: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Ensemble:
     """Train one network on each noisy copy: Adam, cross-entropy, batches in an order of its own.
 
@@ -95,13 +106,14 @@ def train_networks(
     inputs : Tensor (models, n, ...)
         Noisy copies: all that a network learns from, with the labels.
     labels : Tensor (models, n)
-    learner : mapping
-        An entry of the configuration's ``learners``.
+    recipe : Recipe
     weight_generators, batch_generators : sequence of Generator
         One for each model.
+    given : mapping, optional
+        Initial weights that are not drawn.
     """
-    given = learner.get("pretrained_state", {})
-    initial = [models.initial_state(module, generator) | given for generator in weight_generators]
+    kept = given or {}
+    initial = [{**initial_state(module, own), **kept} for own in weight_generators]
     ensemble = {
         name: _kernels_channels_last(torch.from_numpy(np.stack([state[name] for state in initial])))
         for name in initial[0]
@@ -111,7 +123,7 @@ def train_networks(
     for first in range(0, len(inputs), width):
         part = slice(first, first + width)
         state = {name: tensor[part] for name, tensor in ensemble.items()}
-        _descend(module, state, inputs[part], labels[part], learner, batch_generators[part])
+        _descend(module, state, inputs[part], labels[part], recipe, batch_generators[part])
     return {name: tensor.contiguous() for name, tensor in ensemble.items()}
 
 
@@ -127,20 +139,18 @@ def _descend(
     ensemble: Ensemble,
     inputs: Tensor,
     labels: Tensor,
-    learner: Mapping[str, Any],
+    recipe: Recipe,
     batch_generators: Sequence[np.random.Generator],
 ) -> None:
     """Take every step of the training, in place."""
     module.train()
     device, names = inputs.device, dict(module.named_parameters())
     parameters = [ensemble[name].requires_grad_() for name in names]
-    rates = {"lr": learner["learning_rate"], "weight_decay": learner.get("weight_decay", 0.0)}
-    small = device.type == "cpu" and not models.convolutional(module)
-    adam = Adam(parameters, **rates) if small else torch.optim.Adam(parameters, **rates, fused=True)
-    compiles = _pays_to_compile(module, inputs, learner)
-    with precision(device, learner.get("precision", "float32")) as rounded:
-        for own_inputs, own_labels in _batches(inputs, labels, learner, batch_generators):
-            full = own_labels.shape[1] == learner["batch_size"]  # other shapes compile again
+    adam = _adam(module, parameters, recipe, device)
+    compiles = _pays_to_compile(module, inputs, recipe)
+    with precision(device, recipe.precision) as rounded:
+        for own_inputs, own_labels in _batches(inputs, labels, recipe, batch_generators):
+            full = own_labels.shape[1] == recipe.batch_size  # other shapes compile again
             loss_of = _compiled_loss if compiles and full else _loss
             with rounded():
                 loss = loss_of(module, ensemble, own_inputs, own_labels)
@@ -150,6 +160,15 @@ def _descend(
     for parameter in parameters:
         parameter.requires_grad_(False).grad = None
     module.eval()
+
+
+def _adam(
+    module: nn.Module, parameters: list[Tensor], recipe: Recipe, device: torch.device
+) -> "Adam | torch.optim.Adam":
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if device.type == "cpu" and not convolutional(module):
+        return Adam(parameters, rate, decay)
+    return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
 
 
 def _loss(module: nn.Module, ensemble: Ensemble, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -170,25 +189,25 @@ def _compiler() -> Callable[..., Tensor]:
     return torch.compile(_loss, dynamic=False)
 
 
-def _pays_to_compile(module: nn.Module, inputs: Tensor, learner: Mapping[str, Any]) -> bool:
+def _pays_to_compile(module: nn.Module, inputs: Tensor, recipe: Recipe) -> bool:
     """Return whether training takes so long that compiling it first is worth the wait."""
     n_models, n_inputs = inputs.shape[:2]
-    steps = learner["epochs"] * math.ceil(n_inputs / learner["batch_size"])
-    gpu = inputs.device.type == "cuda" and models.convolutional(module)
+    steps = recipe.epochs * math.ceil(n_inputs / recipe.batch_size)
+    gpu = inputs.device.type == "cuda" and convolutional(module)
     return gpu and n_models * steps >= COMPILED_FROM
 
 
 def _batches(
     inputs: Tensor,
     labels: Tensor,
-    learner: Mapping[str, Any],
+    recipe: Recipe,
     generators: Sequence[np.random.Generator],
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield each step's inputs (models, batch size, ...) and labels (models, batch size)."""
     n_models, n_inputs = inputs.shape[:2]
-    batch_size = learner["batch_size"]
+    batch_size = recipe.batch_size
     rows = torch.arange(n_models, device=inputs.device)[:, None]
-    for _ in range(learner["epochs"]):
+    for _ in range(recipe.epochs):
         if batch_size >= n_inputs:  # all of them, in whatever order
             yield inputs, labels
             continue

@@ -1,7 +1,7 @@
 """Weights of a network from a safetensors file of others, as float32."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,16 @@ from certbd.artifacts.io import DataError
 
 READ_AS_FLOAT32 = ("F64", "F32", "F16", "BF16")
 """Types of numbers that are read: float64 is rounded, the others fit in float32."""
+PLANNED = "has changed since this run was planned; run again"
+"""What a file has done whose SHA-256 is another."""
+
+
+class WeightsFile(NamedTuple):
+    """A file of weights that settings name: under which key, its name, and what it must hold."""
+
+    key: str
+    name: str
+    holds: str
 
 
 def read_weights(

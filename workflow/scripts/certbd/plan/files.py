@@ -1,16 +1,15 @@
 """The files that a configuration names: which they are, and what they hold."""
 
 import hashlib
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from certbd.artifacts.io import DataError
 from certbd.config.axes import Run
 from certbd.config.config import Config
 from certbd.data import datasets
 from certbd.data.dataset import Outline
+from certbd.learners import learner as learners
 
 
 class PlanError(ValueError):
@@ -63,21 +62,22 @@ def external_file(config: Config, run: Run, key: str) -> Path | None:
     return path
 
 
+def weights_key(config: Config, learner: str) -> str:
+    """Return the key of a learner that names its file of weights, '' for none."""
+    weights = learners.read(config.learners[learner]).weights_file()
+    return "" if weights is None else weights.key
+
+
 def pretrained_file(config: Config, learner: str) -> str:
     """Return the file of pretrained weights, a learner's or its encoder's, or ''; it must exist."""
-    entry: Mapping[str, Any] = config.learners[learner]
-    key, name = "pretrained", entry.get("pretrained", "none")
-    names, hint = "the names of torchvision's resnet18", ", or to none"
-    if weights := entry.get("features", {}).get("weights"):
-        key, name, hint = "features.weights", weights, ""
-        names = f"the weights of {entry['features']['network']}"
-    if name == "none":
+    weights = learners.read(config.learners[learner]).weights_file()
+    if weights is None:
         return ""
-    path = Path(config.data_root, name)
+    path = Path(config.data_root, weights.name)
     if not path.is_file():
         raise PlanError(
-            f"learners.{learner}.{key}: {path} is not a file; set data_root to the folder that "
-            "holds it (--config data_root=FOLDER), the key to a safetensors file with "
-            f"{names}{hint}"
+            f"learners.{learner}.{weights.key}: {path} is not a file; set data_root to the folder "
+            "that holds it (--config data_root=FOLDER), the key to a safetensors file with "
+            f"{weights.holds}"
         )
     return str(path)

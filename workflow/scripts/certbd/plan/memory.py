@@ -8,100 +8,17 @@ artifact takes it twice: its seal is checked on the mapped file.
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from certbd.data.size import MB, Size
+from certbd.learners.footprint import SURROGATE, Footprint
 
 LIBRARIES, TORCH, CUDA = 400, 700, 3000
 """Of the libraries without torch, with it, and of a GPU's driver on the host."""
-LINEAR = {"nearest_class_mean": 3, "ridge": 20, "class_sums": 3}
-"""Learners with a model as large as its inputs, and `Learner.searched`."""
-SURROGATE = 20
-"""`Learner.searched` where ridge regression stands for a network."""
-KEPT = {"cnn": 45, "preact_resnet": 940, "resnet18": 180}
-"""Numbers that a network keeps for its backward pass, for each pixel."""
-PARAMETERS = {"preact_resnet": 2 * MB, "resnet18": 45 * MB}
-"""Bytes of one network."""
-ENCODED, ENCODER = 512, 1500 * MB
-"""Features of an encoder, and bytes of the noisy inputs of one model on the way through it."""
-MAPPED = 2000
-"""`features.ROWS`."""
 CACHE, EVALUATED, VOTING = 17, 135, 269
 """MB of `networks.CACHE_BYTES`, `descent.EVALUATION_BYTES` and `worlds.ENSEMBLE_BYTES`."""
 PILOTS = 64
 Entry = Mapping[str, Any]
-
-
-class Learner(NamedTuple):
-    """What of a learner takes memory."""
-
-    features: int
-    """Numbers that a model sees of an input."""
-    model: float
-    """Bytes of a model."""
-    batch: float
-    """Bytes kept of a batch while a model trains."""
-    kept: float
-    """Bytes kept of an input while it is searched."""
-    searched: int
-    """Copies of the training set in the search for its worst neighbours."""
-    mapping: float
-    """Bytes of the inputs that are mapped to features together, inside the map."""
-
-
-def learner_of(entry: Entry, size: Size) -> Learner:
-    """Return what of a learner takes memory on inputs of a dataset.
-
-    Raises
-    ------
-    ValueError
-        If nobody has said how large a network of its kind is.
-    """
-    features, inner = _features(entry.get("features"), size.shape)
-    kind, seen = entry["kind"], 4 * features
-    linear = 4 * size.n_classes * (features + 1)
-    batch = min(entry.get("batch_size", 0), size.training)
-    if kind in KEPT:
-        kept = 4.0 * math.prod(size.shape[1:]) * KEPT[kind]
-        model = _cnn(size.shape) if kind == "cnn" else PARAMETERS[kind]
-        return Learner(features, model, batch * kept, kept, SURROGATE, inner)
-    if kind == "mlp":
-        hidden = entry["hidden"]
-        model = 4 * (hidden * (features + 1) + size.n_classes * (hidden + 1))
-        kept = seen + 8 * hidden
-        return Learner(features, model, batch * kept, kept, SURROGATE, inner)
-    if kind not in LINEAR:
-        known = ", ".join([*LINEAR, "mlp", *KEPT])
-        raise ValueError(
-            f"memory: nobody has said how large a learner {kind} is, only {known}; add it to "
-            "memory.LINEAR (docs/extending.md)"
-        )
-    batch = 3 * seen * features if kind == "ridge" else 0
-    return Learner(features, linear, batch, seen, LINEAR[kind], inner)
-
-
-def _cnn(shape: tuple[int, ...]) -> float:
-    sides = [max(((side - 4) // 2 - 4) // 2, 1) for side in shape[1:]]
-    return 4 * (512 * 32 * math.prod(sides) + 60_000)
-
-
-def _features(entry: Entry | None, shape: tuple[int, ...]) -> tuple[int, float]:
-    """Return how many numbers a model sees of an input, and the bytes inside the map to them."""
-    if entry is None or len(shape) != 3:
-        return math.prod(shape), 0
-    kind, pixels, inner = entry["kind"], math.prod(shape[1:]), 0.0
-    if kind == "pixels":
-        count = math.prod(shape)
-    elif kind == "dct":
-        count = shape[0] * entry["size"] ** 2
-    elif kind == "random_conv":
-        count = entry["filters"] * math.prod(side // entry["pool"] for side in shape[1:])
-        inner = 4.0 * MAPPED * entry["filters"] * pixels
-    elif kind == "encoder":
-        count, inner = ENCODED, ENCODER
-    else:
-        raise ValueError(f"memory: nobody has said how many features of kind {kind} there are")
-    return int(count) + ("sphere" in entry), inner
 
 
 def of_data(size: Size, files: Sequence[Path]) -> int:
@@ -121,7 +38,7 @@ def of_poison(size: Size) -> int:
     return _sum(LIBRARIES, 2 * size.stored, 2 * size.mb(size.training), 2 * size.mb(size.test))
 
 
-def of_training(size: Size, learner: Learner, n_models: int, device: str) -> int:
+def of_training(size: Size, learner: Footprint, n_models: int, device: str) -> int:
     """Memory of a job that trains some models: a noisy copy of the training set and its batch."""
     seen = 4 * size.training * learner.features / MB
     copies = 3 * max(seen, CACHE)
@@ -129,19 +46,19 @@ def of_training(size: Size, learner: Learner, n_models: int, device: str) -> int
     return _sum(TORCH, _driver(device), 2 * size.mb(size.training), copies, own)
 
 
-def of_undefended(size: Size, learner: Learner, device: str) -> int:
+def of_undefended(size: Size, learner: Footprint, device: str) -> int:
     """Memory of the job that trains one network, and lets it answer."""
     return of_training(size, learner, 1, device) + _sum(2 * size.stored, 2 * size.mb(size.test))
 
 
-def of_sigma(size: Size, learner: Learner, search: Mapping[str, Any], device: str) -> int:
+def of_sigma(size: Size, learner: Footprint, search: Mapping[str, Any], device: str) -> int:
     """Memory of the job that optimises noise: what all pilots keep of an input and its draws."""
     kept = max(EVALUATED, search["pilots"] * search["draws"] * learner.kept / MB)
     training = of_training(size, learner, search["pilots"], device)
     return training + _sum(2 * size.stored, 2 * size.mb(size.test), 2 * kept)
 
 
-def of_voting(size: Size, learner: Learner, n_models: int, scored: bool, device: str) -> int:
+def of_voting(size: Size, learner: Footprint, n_models: int, scored: bool, device: str) -> int:
     """Memory of a job in which some models vote; a score is kept as a list a vote."""
     votes = 2 * size.test * n_models * (60 + (200 + 12 * size.n_classes) * scored) / MB
     seen = 3 * 4 * 2 * size.test * learner.features / MB
@@ -157,14 +74,14 @@ def of_certificates(size: Size, n_models: int, scored: bool) -> int:
     return _sum(LIBRARIES, arrays, votes)
 
 
-def of_search(size: Size, learner: Learner, search: Mapping[str, Any], device: str) -> int:
+def of_search(size: Size, learner: Footprint, search: Mapping[str, Any], device: str) -> int:
     """Memory of the job that tries pairs of noise: all models, and their votes."""
     n_inputs = min(search["n_inputs"], size.training)
     models = search["n_models"] * (3 * learner.model + n_inputs * (4 + size.n_classes)) / MB
     return of_training(size, learner, 0, device) + _sum(2 * size.stored, models, VOTING)
 
 
-def of_audit(size: Size, learner: Learner, device: str) -> int:
+def of_audit(size: Size, learner: Footprint, device: str) -> int:
     """Memory of the job that tries certificates: worlds, pilots, and what these keep."""
     worlds = 4 * size.mb(size.training) + 2 * size.stored + 6 * size.mb(size.test)
     searched = learner.searched * 4 * size.training * learner.features / MB

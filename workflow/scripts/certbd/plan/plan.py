@@ -167,11 +167,9 @@ class Plan:
         """Return what trains a learner: its entry, and the content of its pretrained weights."""
         entry = dict(self.config.learners[name])
         if file := self.pretrained.get(name):
-            weights = files.checksum(Path(file))
-            if "features" in entry:
-                entry["features"] = entry["features"] | {"weights": weights}
-            else:
-                entry["pretrained"] = weights
+            parent, _, key = files.weights_key(self.config, name).rpartition(".")
+            held = {key: files.checksum(Path(file))}
+            entry |= {parent: entry[parent] | held} if parent else held
         return entry
 
     def _training_data(self, wildcards: Any) -> Settings:

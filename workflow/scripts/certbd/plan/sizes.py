@@ -4,6 +4,8 @@ from typing import Any
 
 from certbd.data import datasets
 from certbd.data.size import Size
+from certbd.learners import learner as learners
+from certbd.learners.footprint import Footprint
 from certbd.plan import memory
 from certbd.plan.plan import Plan
 
@@ -16,17 +18,17 @@ def size_of(plan: Plan, name: str) -> Size:
     return Size(*counts, shape, len(known.classes))
 
 
-def sizes_of(plan: Plan, wildcards: Any) -> tuple[Size, memory.Learner]:
+def sizes_of(plan: Plan, wildcards: Any) -> tuple[Size, Footprint]:
     """Return how large the dataset of a job is, and a model of its learner."""
     size = size_of(plan, wildcards.dataset)
-    return size, memory.learner_of(plan.config.learners[wildcards.learner], size)
+    return size, learners.read(plan.config.learners[wildcards.learner]).footprint(size)
 
 
 def of_search(plan: Plan, wildcards: Any) -> int:
     """Return the memory in MB of a search."""
     search = plan.config.searches[wildcards.search]
     size = size_of(plan, search["dataset"])
-    learner = memory.learner_of(plan.config.learners[search["learner"]], size)
+    learner = learners.read(plan.config.learners[search["learner"]]).footprint(size)
     return memory.of_search(size, learner, search, plan.config.device)
 
 

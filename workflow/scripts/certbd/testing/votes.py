@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from certbd.artifacts.logs import progress_bar
 from certbd.artifacts.schemas import ABSTAIN
 from certbd.data.domains import Replacement, numbers_of, shifts
-from certbd.learners.models import LinearClassifier
+from certbd.learners.layers import LinearClassifier
 from certbd.learners.networks import (
     CACHE_BYTES,
     MEMORY_SHARE,
