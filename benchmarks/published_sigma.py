@@ -18,7 +18,7 @@ from certbd.attacks.poison import poison
 from certbd.data import datasets
 from certbd.learners import learner as learners
 from certbd.training import ensembles, sigma
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
 
 LEARNER = learners.read({"kind": "cnn", "epochs": 2})
 SEARCH = {

@@ -15,7 +15,7 @@ from certbd.artifacts import io
 from certbd.data import datasets
 from certbd.learners import learner as learners
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
 
 LEARNER = {"kind": "cnn", "epochs": 5, "batch_size": 128, "learning_rate": 0.001}
 SIGMA = 0.5

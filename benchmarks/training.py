@@ -40,7 +40,7 @@ from certbd.learners import learner as learners
 from certbd.learners.network import Network
 from certbd.testing.votes import vote
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
 
 SIGMA = 0.25
 LEARNERS = {

@@ -17,6 +17,8 @@ from certbd.attacks.poison import poison
 from certbd.data import datasets
 from certbd.learners import feature_map
 from certbd.learners import learner as learners
+from certbd.training import side as sides
+from certbd.training.side import TrainingSide
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "results/.gitignore")
@@ -49,6 +51,11 @@ def learner_of(settings: dict[str, Any], **changes: Any) -> learners.Learner:
 def map_of(settings: dict[str, Any], **changes: Any) -> feature_map.FeatureMap:
     """Read a feature map's settings, some of them changed."""
     return feature_map.read(settings | changes)
+
+
+def side_of(**settings: Any) -> TrainingSide:
+    """Read a training side's settings."""
+    return sides.read(settings)
 
 
 class Workflow:

@@ -15,10 +15,10 @@ FILE = Path(__file__).with_name("certificates.csv")
 
 def table() -> pd.DataFrame:
     """Every bound on the same votes of 1000 models, 13 of 271 training inputs poisoned."""
-    from certbd.certify.certify import VotedSplit, certify_split
-    from certbd.certify.guarantees import GaussianTraining
+    from certbd.certify.certify import Paper, VotedSplit, certify_split
     from certbd.certify.tally import Tally
     from certbd.config.axes import Certification
+    from certbd.training.gaussian.guarantee import GaussianTraining
 
     votes = np.array([[1000, 0], [10, 990], [900, 90], [300, 700], [553, 447], [552, 448]])
     tally = Tally(votes, votes * 0.98)
@@ -28,7 +28,7 @@ def table() -> pd.DataFrame:
     for bound in ("majority", "clopper_pearson", "hoeffding", "kl"):
         certification = Certification(1000, bound, 0.001, "per_input")
         orders = np.random.default_rng(0)
-        certified = certify_split(split, training, certification, 6, "decoupled", orders)
+        certified = certify_split(split, training, certification, 6, Paper(False, False), orders)
         tables.append(certified.assign(bound=bound))
     columns = ["bound", "prediction", "votes", "p_lower", "radius_joint", "radius_trigger"]
     columns += ["radius_trigger_general", "radius_trigger_statistic", "covers_attack"]

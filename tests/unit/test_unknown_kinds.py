@@ -7,47 +7,34 @@ import pytest
 
 from certbd.artifacts.io import PoisonedSet
 from certbd.attacks import attack
-from certbd.certify import claims, coverage
+from certbd.certify import claims
 from certbd.certify.tally import Tally
+from certbd.config import defences
 from certbd.config.axes import Certification
 from certbd.data import datasets
 from certbd.data.dataset import Dataset
-from certbd.learners import features, models
-from certbd.data import domains
 from certbd.learners import features
+from certbd.testing import side as testing
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian, NoisyStatistic, draw_of
-from certbd.training.noise import sigma_of
-from conftest import learner_of, map_of
+from certbd.training import side as training
+from certbd.training.statistic.draw import NoisyStatistic
+from certbd.training.world import World
+from conftest import learner_of, map_of, side_of
 
 IMAGES = np.full((6, 1, 4, 4), 0.5, np.float32)
 GIVEN = PoisonedSet(IMAGES, np.arange(6) % 2, np.arange(0))
 TALLY = Tally(np.array([[9, 1]]), np.array([[9.0, 1.0]]))
+WORLD = World(GIVEN, 2, False, False, None, None)
 
 
 def claim(bound):
     return claims.claim(TALLY, Certification(10, bound, 0.1, "per_input"), 1)
 
 
-def guarantee(defense, noise, sigma):
-    learner = {"kind": "ridge", "features": None}
-    return coverage.guarantee_of(defense, noise, learner, GIVEN.labels, 2, sigma, (0, None))
-
-
 UNKNOWN = {
     "attack": lambda: attack.read({"kind": "nine_pixel", "norm": 1.0, "rate": 0.1}),
     "attack without a trigger": lambda: attack.read({"kind": "", "seed": 0}),
-    "learner: module": lambda: models.build({"kind": "forest", "hidden": 3}, (16,), 2),
-    "attack: positions": lambda: attacks.positions("nine_pixel", 28, 28),
-    "attack: trigger": lambda: attacks.add_trigger(IMAGES, IMAGES[0], "nine_pixel"),
-    "attack: domain": lambda: attacks.check_domain({"kind": "wave", "norm": 1}, "digits", 17),
-    "learner: module": lambda: learner_of({"kind": "forest", "hidden": 3}).module((16,), 2),
-    "learner: training": lambda: ensembles.train(
-        GIVEN, Gaussian(0.1), learner_of({"kind": "forest"}), 2, 0, range(2)
-    ),
-    "learner: guarantee": lambda: coverage.guarantee_of(
-        "decoupled", None, {"kind": "forest", "features": None}, GIVEN.labels, 2, np.ones(6), (0, 1)
-    ),
+    "learner": lambda: learner_of({"kind": "forest", "hidden": 3}),
     "learner: sums": lambda: ensembles.train(
         GIVEN, NoisyStatistic(0.1), learner_of({"kind": "ridge"}), 2, 0, range(2)
     ),
@@ -55,11 +42,18 @@ UNKNOWN = {
     "weights": lambda: learner_of({"kind": "ridge"}).with_weights("a.safetensors"),
     "features": lambda: features.apply(map_of({"kind": "wavelet"}), IMAGES),
     "bound": lambda: claim("bernstein"),
-    "defence": lambda: guarantee("bootstrap", {"n_bootstrap": 3}, np.ones(6)),
-    "defence without noise": lambda: guarantee("bagging", None, np.ones(6)),
-    "defence without training noise": lambda: guarantee("decoupled", {"train": 1.0}, None),
-    "training side": lambda: draw_of({"n_bootstrap": 3}, 2),
-    "split": lambda: sigma_of("validation", 3, {"train": 1.0, "test": 0.5}, None, None),
+    "bound of a job": lambda: claims.is_scored("Majority"),
+    "defence": lambda: defences.read("bootstrap"),
+    "defence of a training side's name": lambda: defences.read("gaussian"),
+    "training side": lambda: side_of(kind="bootstrap", n_bootstrap=3),
+    "training side without noise": lambda: training.draw_of(
+        side_of(kind="gaussian", sigma=1.0), 2, None
+    ),
+    "guarantee without noise": lambda: training.guarantee_of(
+        side_of(kind="gaussian", sigma=1.0), WORLD
+    ),
+    "guarantee without data": lambda: training.guarantee_of(side_of(kind="flips", beta=0.9), WORLD),
+    "test side": lambda: testing.read({"kind": "exact"}),
     "dataset": lambda: datasets.read({"kind": "wine"}),
     "dataset: outline": lambda: datasets.outline({"kind": "external"}, Path()),
     "dataset: reading": lambda: datasets.load({"kind": "Digits", "content": ""}),

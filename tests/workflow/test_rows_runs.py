@@ -5,7 +5,7 @@ import pandas as pd
 
 from certbd.artifacts import io
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
 from conftest import Workflow, learner_of
 
 CONFIG = {

@@ -13,8 +13,8 @@ from certbd.artifacts.io import DataError, TriggeredInputs
 from certbd.attacks.attack import read
 from certbd.attacks.pixels import PixelTrigger
 from certbd.attacks.poison import add_trigger, count_poisoned, poison
-from certbd.certify.guarantees import largest_norm
 from certbd.config.axes import Certification
+from certbd.training.world import largest_norm
 from conftest import backdoor
 
 KINDS = ("one_pixel", "four_pixel", "blending")

@@ -1,7 +1,5 @@
 """The audit: searches reach what they may, sound certificates pass, unsound ones are caught."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,22 +13,27 @@ from certbd.audit import (
     audit,
     claim_trials,
     descent,
+    moves,
     outcomes,
     replacements,
+    rows,
     trials,
     worlds,
 )
-from certbd.certify import rows
-from certbd.certify.claims import Claims
 from certbd.config import entries
-from certbd.config.axes import CURVES_OF
 from certbd.data.domains import Replacement
 from certbd.learners.kinds import KINDS
 from certbd.learners.layers import LinearClassifier
 from certbd.theory import bounds, certificates, discrete
+from certbd.theory.claims import Claims
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian, draw_of
-from conftest import ROOT, backdoor, learner_of
+from certbd.training import side as sides
+from certbd.training.bagging.guarantee import BaggedRows
+from certbd.training.flips import audit as flips_audit
+from certbd.training.gaussian import audit as gaussian_audit
+from certbd.training.gaussian.draw import Gaussian
+from certbd.training.statistic.guarantee import StatisticRows
+from conftest import backdoor, learner_of, side_of
 
 GENERATOR = np.random.default_rng(0)
 N, ALPHA = 200, 0.001
@@ -39,19 +42,26 @@ MLP = {
     "kind": "mlp", "hidden": 8, "epochs": 4, "batch_size": 64, "learning_rate": 0.01,
 }  # fmt: skip
 SUMS = learner_of({"kind": "class_sums", "constant": 1.0})
-RUNS = {  # levels, learner
-    "decoupled": ({"train": 1.0, "test": 0.4}, MEANS),
-    "bagging": ({"n_drawn": 9, "test": 0.3}, MEANS),
-    "statistic": ({"sigma_statistic": 0.05, "test": 0.4}, SUMS),
-    "rab": ({"train": 0.4, "test": 0.4}, learner_of(MLP)),
-    "discrete": ({"values": 2, "beta": 0.85, "beta_labels": 0.85}, learner_of(MLP, hidden=16)),
+RUNS = {  # training side, test noise, learner
+    "decoupled": (side_of(kind="gaussian", sigma=1.0), 0.4, MEANS),
+    "bagging": (side_of(kind="bagging", n_drawn=9), 0.3, MEANS),
+    "statistic": (side_of(kind="statistic", sigma_statistic=0.05), 0.4, SUMS),
+    "rab": (side_of(kind="gaussian", sigma=0.4), 0.4, learner_of(MLP)),
+    "discrete": (side_of(kind="flips", beta=0.85), np.nan, learner_of(MLP, hidden=16)),
 }
+SEARCHING = (moves, rows, gaussian_audit, flips_audit)
+"""Modules that search over scales."""
+
+
+def scales(monkeypatch, *shares):
+    for module in SEARCHING:
+        monkeypatch.setattr(module, "SCALES", shares)
 
 
 def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
     """Certify some test inputs, with margins times `inflated`, and put them on trial."""
-    levels, learner = RUNS[defense]
-    noise = Replacement(levels["beta"], 2) if defense == "discrete" else None
+    side, level, learner = RUNS[defense]
+    noise = Replacement(0.85, 2) if defense == "discrete" else None
     if noise:
         digits = digits._replace(**{
             name: (getattr(digits, name) >= 0.5).astype(np.float32)
@@ -61,16 +71,16 @@ def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
         labels[indices] = 1 - labels[indices]  # the least attack; certificates cover it
         poisoned = io.PoisonedSet(digits.train_inputs, labels, indices)
     n = len(poisoned.labels)
-    sigma_train = np.full(n, levels.get("train", 0.0))
-    draw = draw_of(levels, 2) if levels else Gaussian(sigma_train)
-    procedure = worlds.Procedure(learner, draw, 2, 5, N, False, torch.device("cpu"))
+    sigma_train = np.full(n, side.sigma if side.has_sigma else 0.0)
+    draw = sides.draw_of(side, 2, sigma_train)
+    procedure = worlds.Procedure(learner, side, draw, 2, 5, N, False, torch.device("cpu"))
     inputs = digits.test_inputs[:30]
     trigger = backdoor("one_pixel", 0.5).make_trigger((1, 8, 8), rng.generator(0, 2))
     points = {schemas.BENIGN: inputs, schemas.TRIGGERED: inputs if noise else inputs + trigger}
     tables = []
     ensemble = procedure.train(poisoned, range(N))
     for split, given in points.items():
-        sigma = np.full(len(given), levels.get("test", np.nan))
+        sigma = np.full(len(given), level)
         votes = procedure.count(ensemble, given, noise or sigma, range(N))
         p = bounds.majority_lower(votes.max(1), N, ALPHA)
         margin = inflated * certificates.margin(p, 1 - p)
@@ -78,11 +88,11 @@ def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
         table = {"split": split, "sample": np.arange(len(given)), "sigma": sigma, "margin": margin}
         table["prediction"] = np.where(margin > 0, votes.argmax(1), schemas.ABSTAIN)
         if defense == "bagging":
-            table |= rows.BaggedRows(n, 9, 13, 0.5).columns(
+            table |= BaggedRows(n, 9, 13, 0.5).columns(
                 Claims(votes.argmax(1), p, 1 - p), sigma
             )
         elif defense == "statistic":
-            table |= rows.StatisticRows(n, 0.05, np.sqrt(0.5), 13, 0.5).columns(
+            table |= StatisticRows(n, 0.05, np.sqrt(0.5), 13, 0.5).columns(
                 Claims(votes.argmax(1), p, 1 - p), sigma
             )
         elif defense == "discrete":
@@ -95,9 +105,9 @@ def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
         tables.append(pd.DataFrame(table))
     clean = io.PoisonedSet(digits.train_inputs, digits.train_labels, poisoned.indices)
     return trials.Case(
-        procedure, defense, ALPHA, 0.5, poisoned, clean, points,
+        procedure, ALPHA, 0.5, poisoned, clean, points,
         dict.fromkeys(points, inputs), pd.concat(tables, ignore_index=True), sigma_train, noise,
-        None, trials.Budget(attacked, 60, 2),
+        trials.Budget(attacked, 60, 2),
     )  # fmt: skip
 
 
@@ -106,7 +116,7 @@ def test_no_sound_certificate_breaks_and_far_outside_predictions_do(
     defense, digits, poisoned, monkeypatch
 ):
     far = 10.0 if defense == "discrete" else 4.0  # of a radius of one or two changes
-    monkeypatch.setattr(audit, "SCALES", (0.99, far))
+    scales(monkeypatch, 0.99, far)
     table = audit.audit(case_of(defense, digits, poisoned))
     inside = table[outcomes.inside(table)]
     assert {"claim", "test", "train"} <= set(inside["side"])
@@ -116,7 +126,7 @@ def test_no_sound_certificate_breaks_and_far_outside_predictions_do(
 
 @pytest.mark.parametrize("defense", ["decoupled", "bagging", "statistic"])
 def test_an_inflated_certificate_is_caught(defense, digits, poisoned, monkeypatch):
-    monkeypatch.setattr(audit, "SCALES", (0.99,))
+    scales(monkeypatch, 0.99)
     table = audit.audit(case_of(defense, digits, poisoned, inflated=3.0, attacked=20))
     inside = table[outcomes.inside(table) & (table["side"] != "claim")]
     violations = int(inside["broken"].sum())
@@ -261,27 +271,34 @@ def test_what_is_not_finite_gets_no_votes(wrong, where, digits, poisoned):
         assert not found["broken"].any()
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "Rab", "rab ", "", "gaussian", "external"])
-def test_unknown_defences_and_learners_are_refused(name, digits, poisoned, monkeypatch):
-    case = vars(case_of("decoupled", digits, poisoned))
-    with pytest.raises(ValueError, match=f"defence {name} is tried, only rab, .*audit.SIDES"):
-        audit.audit(trials.Case(**case | {"defense": name}))
-    learner = MEANS.model_copy(update={"kind": name})
+@pytest.mark.parametrize("name", ["bootstrap", "ridge ", ""])
+def test_an_unknown_search_of_a_learner_is_refused(name, digits, poisoned, monkeypatch):
+    case = case_of("decoupled", digits, poisoned)
     monkeypatch.setattr(type(MEANS), "searched_by", name)
-    procedure = vars(case["procedure"]) | {"learner": learner}
-    unknown = trials.Case(**case | {"procedure": worlds.Procedure(**procedure)})
-    with pytest.raises(ValueError, match=f"learner {name} is tried, only .*audit.SEARCHES"):
-        list(audit._by_learner(unknown, unknown.certified()))
+    told = f"learner nearest_class_mean is searched by '{name}'; known: class_means, ridge"
+    with pytest.raises(ValueError, match=told):
+        audit.audit(case)
 
 
-def test_every_defence_and_learner_of_the_schema_is_tried():
-    text = (ROOT / "config/schemas/config.schema.yaml").read_text()
-    (defences,) = re.findall(r"defense: {enum: \[(.*)\]}", text)
-    assert set(audit.SIDES) == set(defences.split(", ")) == set(CURVES_OF)
+def test_a_learner_without_a_search_has_test_inputs_tried_alone(digits, poisoned, monkeypatch):
+    scales(monkeypatch, 0.99)
+    monkeypatch.setattr(type(MEANS), "searched_by", None)
+    table = audit.audit(case_of("decoupled", digits, poisoned))
+    assert set(table["side"]) == {"claim", "test"}
+    summary = outcomes.summarise([(RUN | {"untried": ["joint"]}, table)])
+    assert outcomes.untried(summary) == ["d/a/rab/n (joint, training)"]
+    assert summary.loc[summary["side"] == "not tried", "trials"].tolist() == [0]
+
+
+def test_every_training_side_and_learner_is_tried():
+    for side in entries.names(entries.TRAINING):
+        part = entries.module(entries.TRAINING, side, "audit")
+        assert part.SIDES
+        assert part.streams
     kinds = {name: entries.module(entries.LEARNERS, name).KIND for name in KINDS}
     noisy = {name: kind for name, kind in kinds.items() if "noisy" in kind.learns_from}
     assert {*noisy, "class_sums"} == set(kinds)  # no Gaussian noise with class sums
-    assert {kind.searched_by for kind in noisy.values()} == set(audit.SEARCHES)
+    assert {kind.searched_by for kind in noisy.values()} == set(gaussian_audit.SEARCHES)
 
 
 def test_a_search_for_gaussian_noise_refuses_a_training_set_without(digits, poisoned):
@@ -289,18 +306,18 @@ def test_a_search_for_gaussian_noise_refuses_a_training_set_without(digits, pois
         with pytest.raises(ValueError, match="every training input needs Gaussian noise"):
             class_means_attacker(poisoned, np.full(len(poisoned.labels), sigma))
     case = vars(case_of("bagging", digits, poisoned)) | {"sigma_train": None}
-    with pytest.raises(ValueError, match="bagging has no Gaussian noise on training inputs"):
+    with pytest.raises(ValueError, match="bagging has no Gaussian noise on inputs"):
         trials.Case(**case).training_noise()
 
 
 @pytest.mark.parametrize("defense", RUNS)
 def test_memory_bounds_change_no_trial(defense, digits, poisoned, monkeypatch):
     """Models trained a few at a time; inputs, pilots, candidates and rows in parts."""
-    monkeypatch.setattr(audit, "SCALES", (0.99, 2.0))
+    scales(monkeypatch, 0.99, 2.0)
     case = case_of(defense, digits, poisoned, attacked=3)
     before = audit.audit(case)
     monkeypatch.setattr(worlds, "ENSEMBLE_BYTES", 20_000)
-    for module in (descent, attackers, replacements, audit):
+    for module in (descent, attackers, replacements, moves):
         monkeypatch.setattr(module, "EVALUATION_BYTES", 30_000)
     monkeypatch.setattr(attackers, "ROWS", 7)
     after = audit.audit(case)
@@ -331,7 +348,8 @@ def test_a_linear_classifiers_worst_step_is_found_and_its_score_is_the_quantile(
 
 
 def class_means_attacker(poisoned, sigma):
-    procedure = worlds.Procedure(MEANS, Gaussian(sigma), 2, 0, 10, False, torch.device("cpu"))
+    side = side_of(kind="gaussian", sigma=1.0)
+    procedure = worlds.Procedure(MEANS, side, Gaussian(sigma), 2, 0, 10, False, torch.device("cpu"))
     pilots = procedure.train(poisoned, range(32), rng.PILOTS)
     draws = torch.randn((32, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     return attackers.ClassMeans(poisoned, sigma, pilots, draws)
@@ -396,12 +414,12 @@ def test_replacements_change_as_much_as_they_may(digits, poisoned):
 
 @pytest.mark.parametrize("defense", RUNS)
 def test_fresh_models_are_trained_as_stage_train_trains(defense, poisoned):
-    levels, learner = RUNS[defense]
+    side, _, learner = RUNS[defense]
     given = poisoned
     if defense == "discrete":
         given = poisoned._replace(inputs=(poisoned.inputs >= 0.5).astype(np.float32))
-    draw = draw_of(levels, 2)
-    procedure = worlds.Procedure(learner, draw, 2, 3, 4, False, torch.device("cpu"))
+    draw = sides.draw_of(side, 2, 0.4)
+    procedure = worlds.Procedure(learner, side, draw, 2, 3, 4, False, torch.device("cpu"))
     ours = procedure.train(given, procedure.fresh(3))
     assert procedure.fresh(3) == range(4, 7)
     direct = ensembles.train(given, draw, learner, 2, 3, range(4, 7))

@@ -8,29 +8,33 @@ import torch
 from certbd import rng
 from certbd.artifacts.io import PoisonedSet
 from certbd.audit import randomness, streams, worlds
+from certbd.config import entries
 from certbd.data.domains import shifts
-from certbd.training.draws import Bagging, Gaussian, draw_of
-from conftest import learner_of
+from certbd.training import side as sides
+from certbd.training.bagging.draw import Bagging
+from certbd.training.gaussian.draw import Gaussian
+from conftest import learner_of, side_of
 
 SOUND = np.random.default_rng(1).standard_normal((200, 100))
-LEVELS = {
-    "copies": ({"train": 0.3, "test": 0.3}, "mlp"),
-    "means": ({"train": 0.3, "test": 0.3}, "nearest_class_mean"),
-    "optimised": (None, "mlp"),
-    "sums": ({"sigma_statistic": 0.1, "test": 0.3}, "class_sums"),
-    "rows": ({"n_drawn": 7, "test": 0.3}, "nearest_class_mean"),
-    "rows alone": ({"n_drawn": 7, "test": 0.0}, "nearest_class_mean"),
-    "flips": ({"beta": 0.9, "values": 2, "beta_labels": 0.9}, "mlp"),
-    "values": ({"beta": 0.7, "values": 5, "beta_labels": 0.7}, "mlp"),
+SIDES = {
+    "copies": ({"kind": "gaussian", "sigma": 0.3}, "mlp"),
+    "means": ({"kind": "gaussian", "sigma": 0.3}, "nearest_class_mean"),
+    "optimised": ({"kind": "per_sample", "sigma": 0.3, "search": {}}, "mlp"),
+    "sums": ({"kind": "statistic", "sigma_statistic": 0.1}, "class_sums"),
+    "rows": ({"kind": "bagging", "n_drawn": 7}, "nearest_class_mean"),
+    "rows alone": ({"kind": "bagging", "n_drawn": 7}, "nearest_class_mean"),
+    "flips": ({"kind": "flips", "beta": 0.9}, "mlp"),
+    "values": ({"kind": "flips", "beta": 0.7, "values": 5}, "mlp"),
 }
 SHAPE, CLASSES = (60, 16), 3
 
 
 def procedure_of(name, n_models=100):
-    levels, learner = LEVELS[name]
-    draw = Gaussian(np.full(SHAPE[0], 0.3)) if levels is None else draw_of(levels, CLASSES)
+    settings, kind = SIDES[name]
+    side, learner = side_of(**settings), learner_of({"kind": kind})
+    draw = sides.draw_of(side, CLASSES, np.full(SHAPE[0], 0.3))
     return worlds.Procedure(
-        learner_of({"kind": learner}), draw, CLASSES, 0, n_models, False, torch.device("cpu")
+        learner, side, draw, CLASSES, 0, n_models, False, torch.device("cpu")
     )
 
 
@@ -38,7 +42,7 @@ def failed(checks, level=1e-6):
     return {name for name, _, p_value in checks if p_value < level}
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", SIDES)
 def test_the_streams_of_every_kind_of_run_pass(name):
     table = streams.check_run(procedure_of(name), SHAPE, noisy=name != "rows alone")
     judged = randomness.judge(table)
@@ -125,23 +129,26 @@ class WithReplacement(Bagging):
 def test_numbers_of_an_unknown_draw_are_not_checked_but_refused(draw):
     procedure = procedure_of("rows")
     unknown = worlds.Procedure(**vars(procedure) | {"draw": draw})
-    with pytest.raises(ValueError, match=f"{type(draw).__name__} takes, only Gaussian, "):
+    with pytest.raises(ValueError, match=f"{type(draw).__name__} is not that of training side bagging"):
         streams.check_run(unknown, SHAPE, True)
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", SIDES)
 def test_the_numbers_checked_are_those_that_training_takes(name, monkeypatch):
     """Also where a stream is long, so that its first numbers stand for it."""
     monkeypatch.setattr(streams, "MOST_NUMBERS", 700)
     procedure, seen = procedure_of(name, n_models=10), {}
-    original = streams.table
-    monkeypatch.setattr(
-        streams,
-        "table",
-        lambda stream, drawn, checks: (
-            seen.setdefault(stream, drawn) is None or original(stream, drawn, checks)
-        ),
-    )
+    original = randomness.table
+
+    def table(stream, drawn, checks):
+        seen.setdefault(stream, drawn)
+        return original(stream, drawn, checks)
+
+    monkeypatch.setattr(streams, "table", table)
+    part = entries.module(entries.TRAINING, procedure.side.kind, "audit")
+    for name_of in ("table", "MOST_NUMBERS"):
+        if hasattr(part, name_of):
+            monkeypatch.setattr(part, name_of, getattr(streams, name_of))
     streams.check_run(procedure, SHAPE, noisy=True)
     generators = streams.training_generators(procedure)
     nothing = PoisonedSet(np.zeros(SHAPE, np.float32), np.arange(60) % 3, np.arange(0))

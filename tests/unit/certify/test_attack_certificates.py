@@ -10,7 +10,7 @@ from certbd.learners import features
 from certbd.testing.votes import vote
 from certbd.theory import bounds, certificates
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
 from conftest import backdoor, learner_of, map_of
 
 GENERATOR = np.random.default_rng(0)

@@ -4,17 +4,22 @@ import pytest
 from scipy.stats import norm
 
 from certbd.artifacts import schemas
-from certbd.certify.certify import VotedSplit, certify_split, describe
-from certbd.certify.guarantees import GaussianTraining
+from certbd.certify.certify import Paper, VotedSplit, certify_split, describe
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
 from certbd.report import metrics
 from certbd.theory import bounds
+from certbd.training.gaussian.guarantee import GaussianTraining
 
 N = 1000
 COUNTS = np.array([[990, 10], [300, 700], [501, 499], [0, 990], [500, 500]])
 INPUTS = np.arange(5, dtype=np.float32)[:, None] * 10
 TRAINING = GaussianTraining(np.full(40, 1.5), np.full(2, 20 * 1.5**2), 4, 0.2)
+
+PAPER = {
+    "decoupled": Paper(False, False), "rab": Paper(True, False), "external": Paper(True, False),
+    "cert_ssb": Paper(True, True),
+}  # fmt: skip
 
 
 def certify(defense="decoupled", training=TRAINING, scores=None, **options):
@@ -22,7 +27,7 @@ def certify(defense="decoupled", training=TRAINING, scores=None, **options):
     tally = Tally(COUNTS, scores)
     split = VotedSplit("benign", INPUTS, np.array([0, 0, 0, 1, 1]), tally, np.full(5, 0.4))
     orders = np.random.default_rng(0)
-    return certify_split(split, training, certification, 5, defense, orders)
+    return certify_split(split, training, certification, 5, PAPER[defense], orders)
 
 
 def test_predictions_and_abstentions():

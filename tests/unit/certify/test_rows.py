@@ -10,19 +10,22 @@ from scipy import stats
 
 from certbd import rng
 from certbd.artifacts import io
-from certbd.certify import coverage
-from certbd.certify.certify import VotedSplit, certify_split
-from certbd.certify.claims import Claims
-from certbd.certify.rows import BaggedRows, StatisticRows, class_sums_bound
+from certbd.certify.certify import Paper, VotedSplit, certify_split
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
 from certbd.data import datasets, selection
 from certbd.learners import closed_form, features
 from certbd.testing.votes import vote
 from certbd.theory import bounds, certificates
+from certbd.theory.claims import Claims
 from certbd.training import ensembles
-from certbd.training.draws import Bagging, NoisyStatistic, draw_of
-from conftest import learner_of, map_of
+from certbd.training import side as sides
+from certbd.training.bagging.draw import Bagging
+from certbd.training.bagging.guarantee import BaggedRows
+from certbd.training.statistic.draw import NoisyStatistic
+from certbd.training.statistic.guarantee import StatisticRows, class_sums_bound
+from certbd.training.world import World
+from conftest import learner_of, map_of, side_of
 
 CPU = ensembles.pick_device("cpu")
 MAPS = {
@@ -300,15 +303,13 @@ def test_certified_labels_hold_under_the_worst_rows_and_trigger(name, poisoned, 
 
 
 @pytest.mark.parametrize(
-    ("defense", "learner", "noise"),
+    ("side", "learner"),
     [
-        ("bagging", {"kind": "nearest_class_mean"}, {"n_drawn": 6, "test": 0.0}),
-        ("statistic", SUMS, {"sigma_statistic": 0.02, "test": 0.0}),
+        ({"kind": "bagging", "n_drawn": 6}, {"kind": "nearest_class_mean"}),
+        ({"kind": "statistic", "sigma_statistic": 0.02}, SUMS),
     ],
 )
-def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(
-    defense, learner, noise, tmp_path
-):
+def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(side, learner, tmp_path):
     """A table that arrives as it is: 200 rows relabelled or replaced, one at a time."""
     generator, n_models = np.random.default_rng(5), 400
     entry = {"kind": "npz", "classes": [0, 1], "subset": {"train": 200, "seed": 0}}
@@ -317,19 +318,21 @@ def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(
         np.savez(tmp_path / "t.npz", inputs=inputs, labels=labels)
         data = datasets.load(entry, tmp_path / "t.npz")
         given = io.PoisonedSet(data.train_inputs, data.train_labels, np.arange(0))
-        ensemble = ensembles.train(
-            given, draw_of(noise, 2), learner_of(learner), 2, 0, range(n_models)
-        )
+        draw = sides.draw_of(side_of(**side), 2)
+        ensemble = ensembles.train(given, draw, learner_of(learner), 2, 0, range(n_models))
         unused = rng.generators(0, rng.Purpose.TEST_NOISE, range(n_models))
         module = learner_of(learner).module((3,), 2)
         votes, _ = vote(module, ensemble, data.test_inputs, 0.0, unused)
         counts = np.stack([(votes == label).sum(0) for label in (0, 1)], 1)
-        attack, named = (0, None), coverage.outline(learner)
-        guarantee = coverage.guarantee_of(defense, noise, named, given.labels, 2, None, attack)
+        guarantee = sides.guarantee_of(
+            side_of(**side), World(given, 2, False, False, None, None)
+        )
         tally, none = Tally(counts, None), np.zeros(len(counts))
         split = VotedSplit("benign", None, data.test_labels, tally, none)
         planned = Certification(n_models, "majority", 0.001, "per_input")
-        return certify_split(split, guarantee, planned, len(counts), defense, generator)
+        return certify_split(
+            split, guarantee, planned, len(counts), Paper(False, False), generator
+        )
 
     inputs = generator.uniform(0, 1, (400, 3))
     labels = (inputs.mean(1) + generator.normal(0, 0.1, 400) > 0.5).astype(int)

@@ -5,12 +5,14 @@ import torch
 
 from certbd import rng
 from certbd.artifacts import io
-from certbd.certify import coverage, search
-from certbd.certify.rows import BaggedRows, StatisticRows
+from certbd.certify import search
 from certbd.report import plots
 from certbd.theory import certificates
 from certbd.training import ensembles
-from conftest import learner_of
+from certbd.training import side as sides
+from certbd.training.bagging.guarantee import BaggedRows
+from certbd.training.statistic.guarantee import StatisticRows
+from conftest import learner_of, side_of
 
 CLASS_MEAN = learner_of({"kind": "nearest_class_mean"})
 MLP = learner_of({"kind": "mlp"})
@@ -18,16 +20,21 @@ SUMS = learner_of({"kind": "class_sums", "constant": 0.3})
 COMMON = {"sigma_test": [0.2, 0.4], "n_models": 200, "n_inputs": 60, "alpha": 0.001, "seed": 0}
 SEARCH = COMMON | {"defense": "decoupled", "sigma_train": [0.5, 1.0]}
 SEARCHES = {
-    "decoupled": (SEARCH, CLASS_MEAN, search.Attack(0.3, 13), 2),
+    "decoupled": (SEARCH, CLASS_MEAN, 0.3, 2),
     "bagging": (
-        COMMON | {"defense": "bagging", "n_drawn": [6, 12]}, CLASS_MEAN, search.Attack(0.1, 4), 2,
+        COMMON | {"defense": "bagging", "n_drawn": [6, 12]}, CLASS_MEAN, 0.1, 2,
     ),
     "statistic": (
         COMMON | {"defense": "statistic", "sigma_statistic": [0.02, 0.05]}, SUMS,
-        search.Attack(0.1, 4), 2,
+        0.1, 2,
     ),
 }  # fmt: skip
 CPU = torch.device("cpu")
+
+
+def as_many(poisoned, defense):
+    """Return a set of which four rows are to be covered where a defence covers rows."""
+    return poisoned if defense == "decoupled" else poisoned._replace(indices=poisoned.indices[:4])
 
 
 def test_held_out_inputs_are_not_trained_on(poisoned):
@@ -44,8 +51,9 @@ def test_held_out_inputs_are_not_trained_on(poisoned):
 
 @pytest.mark.parametrize("defense", SEARCHES)
 def test_a_pair_certifies_what_its_radii_cover(defense, poisoned):
-    entry, learner, attack, harder = SEARCHES[defense]
-    grid = search.search_pairs(poisoned, attack, learner, 2, entry, CPU)
+    entry, learner, norm, harder = SEARCHES[defense]
+    poisoned = as_many(poisoned, defense)
+    grid = search.search_pairs(poisoned, norm, learner, 2, entry, CPU)
     assert len(grid) == 4
     assert grid["best"].sum() == 1
     assert grid.loc[grid["best"], "worst_class"].item() == grid["worst_class"].max()
@@ -53,8 +61,7 @@ def test_a_pair_certifies_what_its_radii_cover(defense, poisoned):
         (grid["worst_class"] <= grid["certified"]) & (grid["certified"] <= grid["accuracy"])
     ).all()
     assert grid["certified"].max() > 0.5
-    attack = attack._replace(norm=harder * attack.norm)
-    less = search.search_pairs(poisoned, attack, learner, 2, entry, CPU)
+    less = search.search_pairs(poisoned, harder * norm, learner, 2, entry, CPU)
     assert (less["certified"] <= grid["certified"]).all()
     assert less["certified"].sum() < grid["certified"].sum()
     assert np.array_equal(less["accuracy"], grid["accuracy"])
@@ -69,7 +76,7 @@ def test_pilots_are_apart_from_the_models_that_vote(poisoned, monkeypatch):
         return train(*given)
 
     monkeypatch.setattr(ensembles, "train", spy)
-    search.search_pairs(poisoned, search.Attack(0.3, 13), CLASS_MEAN, 2, SEARCH, CPU)
+    search.search_pairs(poisoned, 0.3, CLASS_MEAN, 2, SEARCH, CPU)
     assert set(seen) == {rng.PILOTS}
 
 
@@ -77,11 +84,12 @@ def test_pilots_are_apart_from_the_models_that_vote(poisoned, monkeypatch):
 def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poisoned, monkeypatch):
     """Fitted on two thirds of the rows; the certificate counts them all."""
     seen = []
-    of = search.guarantee_of
-    monkeypatch.setattr(search, "guarantee_of", lambda *a: seen.append(of(*a)) or seen[-1])
-    entry, learner, attack, _ = SEARCHES[defense]
+    of = sides.guarantee_of
+    monkeypatch.setattr(sides, "guarantee_of", lambda *a: seen.append(of(*a)) or seen[-1])
+    entry, learner, norm, _ = SEARCHES[defense]
+    poisoned = as_many(poisoned, defense)
     parameter = {"bagging": "n_drawn", "statistic": "sigma_statistic"}[defense]
-    search.search_pairs(poisoned, attack, learner, 2, entry | {parameter: values}, CPU)
+    search.search_pairs(poisoned, norm, learner, 2, entry | {parameter: values}, CPU)
     n = len(poisoned.labels)
     expected = {
         "bagging": BaggedRows(n, 12, 4, 0.1),
@@ -93,8 +101,8 @@ def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poison
 @pytest.mark.parametrize(("learner", "by_means"), [(CLASS_MEAN, True), (MLP, False)])
 def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, learner, by_means):
     sigma, labels = np.full(len(poisoned.labels), 0.7), poisoned.labels
-    kind = coverage.outline(learner.settings())
-    guarantee = coverage.guarantee_of("decoupled", None, kind, labels, 2, sigma, (13, 0.3))
+    side = side_of(kind="gaussian", sigma=0.7)
+    guarantee = sides.guarantee_of(side, search._world(side, poisoned, 0.3, learner, 2))
     assert (guarantee.n_poisoned, guarantee.attack_norm) == (13, 0.3)
     assert np.array_equal(guarantee.sigma, sigma)
     if not by_means:
@@ -106,8 +114,8 @@ def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, l
 
 def test_more_rows_than_are_left_to_train_on_are_refused(poisoned):
     entry = SEARCHES["bagging"][0] | {"n_drawn": [6, 200]}
-    with pytest.raises(io.DataError, match=r"n_drawn 200; allowed: at most the 178 training"):
-        search.search_pairs(poisoned, search.Attack(0.3, 4), CLASS_MEAN, 2, entry, CPU)
+    with pytest.raises(io.DataError, match=r"searches: n_drawn: 200 of 178 training inputs that are not"):
+        search.search_pairs(poisoned, 0.3, CLASS_MEAN, 2, entry, CPU)
 
 
 @pytest.mark.parametrize("parameter", ["sigma_train", "n_drawn", "sigma_statistic"])
@@ -124,5 +132,5 @@ def test_the_best_pair_has_the_best_worst_class(parameter, tmp_path):
     found = search.best(grid)
     assert (found["value"], found["sigma_test"]) == (2, 0.2)
     assert f"{parameter} 2, sigma_test 0.2" in search.describe(found)
-    plots.noise_search(grid.assign(best=grid.index == found.name), "title", tmp_path / "grid.svg")
+    plots.noise_search(grid.assign(best=grid.index == found.name), "title", parameter, tmp_path / "grid.svg")
     assert (tmp_path / "grid.svg").read_text().startswith("<?xml")

@@ -13,7 +13,7 @@ from certbd.data import datasets, domains
 from certbd.data.domains import Replacement
 from certbd.testing.votes import vote
 from certbd.training import ensembles
-from certbd.training.draws import Replaced
+from certbd.training.flips.draw import Replaced
 from conftest import learner_of
 
 CPU = torch.device("cpu")

@@ -7,13 +7,15 @@ from safetensors.torch import save_file
 
 from certbd import rng
 from certbd.artifacts import io, seals
-from certbd.certify.claims import Claims
-from certbd.certify.rows import BaggedRows, StatisticRows, class_sums_bound
 from certbd.learners import features, layers
 from certbd.testing.votes import vote
 from certbd.theory import bounds
+from certbd.theory.claims import Claims
 from certbd.training import ensembles
-from certbd.training.draws import Bagging, NoisyStatistic
+from certbd.training.bagging.draw import Bagging
+from certbd.training.bagging.guarantee import BaggedRows
+from certbd.training.statistic.draw import NoisyStatistic
+from certbd.training.statistic.guarantee import StatisticRows, class_sums_bound
 from conftest import learner_of, map_of
 
 CPU = ensembles.pick_device("cpu")

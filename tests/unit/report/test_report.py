@@ -17,7 +17,7 @@ from certbd.report import explorer, metrics, report
 from certbd.report.looks import Looks
 
 COLOUR = dict.fromkeys(("majority", "hoeffding", "kl", "clopper_pearson", "runner_up"), "#0072b2")
-LOOKS = Looks({name: COLOUR for name in ("rab", "bagging")}, [])
+LOOKS = Looks(dict.fromkeys(("rab", "bagging"), COLOUR), [])
 
 
 def pixels_of(sheet):

@@ -8,7 +8,7 @@ from certbd.learners.networks import logits
 from certbd.testing import votes
 from certbd.testing.votes import vote
 from certbd.training import ensembles
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
 from conftest import learner_of
 
 CLASS_MEAN = {"kind": "nearest_class_mean"}

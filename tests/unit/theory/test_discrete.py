@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from certbd.config import entries
 from certbd.theory import bounds, discrete
 from certbd.theory.discrete import Domain
 
@@ -280,24 +281,33 @@ def test_unanimous_bounds_rise_with_the_number_of_models():
         assert np.all(np.diff(bounds.clopper_pearson_lower(models, models, alpha / 2)) >= 0)
 
 
+def agreed(bound, alpha=0.001):
+    """Return the bound on unanimous votes, from the number of models."""
+    unanimous = entries.module(entries.BOUNDS, bound).unanimous
+    return lambda n_models: unanimous(n_models, alpha)
+
+
+def smallest_n(flips, bound):
+    required = float(discrete.required_probability(flips, 0.9, 2))
+    return discrete.unanimous_models(required, agreed(bound))
+
+
 @pytest.mark.parametrize("bound", ["clopper_pearson", "majority", "kl"])
 def test_least_models_and_reach(bound):
     for flips in range(5):
-        least = discrete.smallest_n(flips, 0.9, 0.001, bound=bound)
-        assert discrete.reach(0.9, least, 0.001, bound=bound) == flips
-        assert discrete.reach(0.9, least - 1, 0.001, bound=bound) == flips - 1
+        least = smallest_n(flips, bound)
+        assert discrete.certified_flips(agreed(bound)(least), 0.9, 2) == flips
+        assert discrete.certified_flips(agreed(bound)(least - 1), 0.9, 2) == flips - 1
     required = discrete.required_probability_mixed(2, [Domain(0.9, 2, 9), Domain(0.8, 10, 1)])
-    least = discrete.unanimous_models(float(required), 0.001, bound=bound)
+    least = discrete.unanimous_models(float(required), agreed(bound))
     level = 0.001 if bound == "majority" else 0.0005
     assert least == math.ceil(math.log(level) / math.log(required))
 
 
 def test_known_least_models():
-    assert [discrete.smallest_n(r, 0.9, 0.001) for r in (2, 3)] == [1228, 11_079]
+    assert [smallest_n(r, "clopper_pearson") for r in (2, 3)] == [1228, 11_079]
     with pytest.raises(ValueError, match=r"required must be from 0.5 to below .* not 0.99999"):
-        discrete.smallest_n(12, 0.9, 0.001)
-    with pytest.raises(ValueError, match=r"bound must be .*, not normal"):
-        discrete.reach(0.9, 100, 0.001, bound="normal")
+        smallest_n(12, "clopper_pearson")
 
 
 def test_poisoned_images():

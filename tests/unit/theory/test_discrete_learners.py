@@ -11,17 +11,17 @@ from test_discrete import all_points, certified_and_true, smoothing
 
 from certbd import rng
 from certbd.artifacts import io
-from certbd.certify.claims import Claims
-from certbd.certify.guarantees import DiscreteNoise, check_models, count_changes, domains_of
 from certbd.config.axes import Certification
 from certbd.data.domains import Replacement
 from certbd.learners import closed_form
 from certbd.learners.networks import train_networks
 from certbd.testing.votes import vote
 from certbd.theory import bounds, discrete
+from certbd.theory.claims import Claims
 from certbd.theory.discrete import Domain
 from certbd.training import ensembles
-from certbd.training.draws import Replaced
+from certbd.training.flips.draw import Replaced
+from certbd.training.flips.guarantee import DiscreteNoise, check_models, count_changes, domains_of
 from conftest import learner_of
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import multinomial
 
 from certbd.certify.claims import claim
-from certbd.certify.rows import BaggedRows
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
 from certbd.theory import bounds, certificates
+from certbd.training.bagging.guarantee import BaggedRows
 
 N = 60
 TRUE = [

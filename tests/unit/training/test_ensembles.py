@@ -15,7 +15,7 @@ from certbd.learners.networks import logits, saved_bytes
 from certbd.testing import votes
 from certbd.testing.votes import vote
 from certbd.training import draws, ensembles
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
 from conftest import learner_of, map_of
 
 MLP = {

@@ -6,17 +6,18 @@ from torch.func import functional_call
 
 from certbd import rng
 from certbd.training import ensembles, sigma
-from certbd.training.draws import Gaussian
+from certbd.training.gaussian.draw import Gaussian
+from certbd.training.per_sample.entry import Search
 from conftest import learner_of
 
-SEARCH = {
-    "objective": "radius",
-    "pilots": 4,
-    "draws": 64,
-    "steps": 80,
-    "learning_rate": 0.02,
-    "bounds": [0.5, 4],
-}
+SEARCH = Search(
+    objective="radius",
+    pilots=4,
+    draws=64,
+    steps=80,
+    learning_rate=0.02,
+    bounds=[0.5, 4],
+)
 MLP = {"kind": "mlp", "hidden": 16, "epochs": 10, "batch_size": 64, "learning_rate": 0.01}
 
 
@@ -35,7 +36,7 @@ def test_the_radius_grows_and_sigma_stays_inside_its_bounds(module, pilots, digi
     assert found.trajectory[-10:].mean() > found.trajectory[:10].mean()
     assert np.all((found.sigma >= 0.125) & (found.sigma <= 1.0))
     assert found.sigma.std() > 0
-    tight = SEARCH | {"bounds": [0.9, 1.1]}
+    tight = SEARCH.model_copy(update={"bounds": [0.9, 1.1]})
     bounded = sigma.optimise_sigma(module, pilots, digits.test_inputs, 0.25, tight, 0)
     assert np.all((bounded.sigma >= 0.225 - 1e-7) & (bounded.sigma <= 0.275 + 1e-7))
 
@@ -90,7 +91,9 @@ def test_probabilities_are_clamped(digits):
 def test_the_released_objective_is_that_of_the_published_code(module, pilots, digits):
     """One step moves sigma by the rate times half the gap of the clamped quantiles."""
     inputs = digits.test_inputs[:7]
-    search = SEARCH | {"objective": "released", "steps": 1, "learning_rate": 0.001, "draws": 3}
+    search = SEARCH.model_copy(
+        update={"objective": "released", "steps": 1, "learning_rate": 0.001, "draws": 3}
+    )
     found = sigma.optimise_sigma(module, pilots, inputs, 0.25, search, 0)
     eps = rng.generator(0, rng.Purpose.SIGMA_DRAWS, 0).standard_normal((3, 1, 8, 8), np.float32)
     noisy = torch.from_numpy(inputs[:, None] + np.float32(0.25) * eps).flatten(0, 1)
@@ -101,5 +104,5 @@ def test_the_released_objective_is_that_of_the_published_code(module, pilots, di
     p = torch.stack(answers).mean(0).unflatten(0, (7, 3)).mean(1)[:, 1].clamp(0.02, 0.98).numpy()
     gap = np.abs(norm.ppf(1 - p) - norm.ppf(p)) / 2
     np.testing.assert_allclose(found.sigma, 0.25 + 0.001 * gap, rtol=1e-5)
-    many = sigma.optimise_sigma(module, pilots, inputs, 0.25, search | {"steps": 40}, 0)
+    many = sigma.optimise_sigma(module, pilots, inputs, 0.25, search.model_copy(update={"steps": 40}), 0)
     assert np.all(many.sigma >= found.sigma)

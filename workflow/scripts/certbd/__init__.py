@@ -19,7 +19,7 @@ PUBLIC = {
     "theory.discrete": ("certified_flips", "required_probability"),
 }
 """Module -> the names in it that ``from certbd import ...`` finds."""
-__all__ = sorted(name for names in PUBLIC.values() for name in names)  # noqa: PLE0605
+__all__ = sorted(name for names in PUBLIC.values() for name in names)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """The library for notebooks and other programs: votes to certificates, and all before, on arrays.
 
-``docs/library.md`` shows it. Names are found by ``from certbd import ...``, which loads what they need
-and no more.
+``docs/library.md`` shows it. Names are found by ``from certbd import ...``, which loads what they
+need and no more.
 """
 
 from collections.abc import Mapping
@@ -169,8 +169,9 @@ def train(
     learner : mapping
         An entry of the configuration's ``learners``.
     training : mapping
-        A training side: ``{"kind": "gaussian", "sigma": 1.0}``, ``{"kind": "bagging", "n_drawn": 12}``,
-        ``{"kind": "statistic", "sigma_statistic": 0.04}`` or ``{"kind": "flips", "beta": 0.85}``.
+        A training side: ``{"kind": "gaussian", "sigma": 1.0}``, ``{"kind": "bagging", "n_drawn":
+        12}``, ``{"kind": "statistic", "sigma_statistic": 0.04}`` or ``{"kind": "flips", "beta":
+        0.85}``.
     """
     from certbd.learners import features
     from certbd.learners import learner as learners

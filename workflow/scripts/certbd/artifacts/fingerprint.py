@@ -56,8 +56,8 @@ def dependencies(script: Path, entries: Iterable[str] = ()) -> list[Path]:
 def check_loaded(script: Path, entries: Iterable[str], loaded: Iterable[str]) -> None:
     """Refuse to end a job that used a module whose code is not in its fingerprint.
 
-    `loaded` are names of modules. ``__init__.py`` files do not count: they hold docstrings and names
-    of entries alone.
+    `loaded` are names of modules. ``__init__.py`` files do not count: they hold docstrings and
+    names of entries alone.
 
     Raises
     ------

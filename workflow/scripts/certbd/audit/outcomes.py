@@ -107,7 +107,7 @@ def _known(run: Mapping[str, Any], trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def untried(summary: pd.DataFrame) -> list[str]:
-    """Name the runs of ``audit.csv`` of which no certificate was tried, or none on a training set."""
+    """Name the runs of ``audit.csv`` of which nothing was tried, or nothing on training sets."""
     rows = summary.loc[summary["side"] == NOT_TRIED["side"], list(AXES[:5])].astype(str)
     return [
         "/".join(row[:4]) + ("" if row[4] == NOT_TRIED["certificate"] else f" ({row[4]}, training)")

@@ -13,6 +13,7 @@ from certbd import rng
 from certbd.audit.randomness import Array, check_normal, check_pairs, table
 from certbd.audit.worlds import Procedure
 from certbd.config import entries
+from certbd.training import side as sides
 
 MOST_NUMBERS = 4_000_000
 """Of a stream that are looked at, over all models."""
@@ -35,8 +36,20 @@ def check_run(procedure: Procedure, shape: tuple[int, ...], noisy: bool) -> pd.D
     -------
     DataFrame
         The columns of `randomness.NOISE_AUDIT` from stream to p_value.
+
+    Raises
+    ------
+    ValueError
+        If the draw is not that of the training side.
     """
-    part = entries.module(entries.TRAINING, procedure.side.kind, "audit")
+    side = procedure.side
+    own = sides.draw_of(side, procedure.n_classes, 1.0)
+    if type(procedure.draw) is not type(own):
+        raise ValueError(
+            f"noise audit: the draw {type(procedure.draw).__name__} is not that of training side "
+            f"{side.kind}, so nobody has said which random numbers it takes"
+        )
+    part = entries.module(entries.TRAINING, side.kind, "audit")
     return pd.concat(part.streams(procedure, shape, noisy))
 
 

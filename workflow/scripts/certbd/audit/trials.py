@@ -14,9 +14,10 @@ from certbd import rng
 from certbd.artifacts.io import PoisonedSet
 from certbd.artifacts.schemas import ABSTAIN
 from certbd.audit.outcomes import broken
-from certbd.audit.worlds import Inputs, Noise, Procedure
+from certbd.audit.worlds import Inputs, Procedure
 from certbd.data.domains import Replacement, shifts
 from certbd.learners.networks import Ensemble
+from certbd.testing.side import Noise
 from certbd.training.side import TrainingSide
 
 PILOTS = 64
@@ -40,8 +41,8 @@ class Case:
 
     Training sets and test inputs are features where the learner has any. `given` and `clean` are
     the training set with and without the attack; `points` and `twins` each split's test inputs.
-    `sigma_train` is the noise on training inputs, None for a side that has none; `noise` is discrete
-    noise, None for Gaussian.
+    `sigma_train` is the noise on training inputs, None for a side that has none; `noise` is
+    discrete noise, None for Gaussian.
     """
 
     procedure: Procedure

@@ -11,8 +11,8 @@ from certbd.artifacts.schemas import ABSTAIN
 from certbd.certify.claims import claim
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
-from certbd.training.world import Guarantee
 from certbd.theory.storage import order_sensitivity, storage_update
+from certbd.training.world import Guarantee
 
 RADII = ("joint", "trigger", "trigger_general", "trigger_statistic", "rows", "l0")
 EMPTY = {f"radius_{name}": np.nan for name in RADII} | {"covers_attack": None}

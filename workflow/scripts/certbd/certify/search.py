@@ -75,7 +75,11 @@ def search_pairs(
     DataError
         If more rows are to be drawn than are left to train on.
     """
-    seed, indices, defence = search["seed"], range(search["n_models"]), defences.read(search["defense"])
+    seed, indices, defence = (
+        search["seed"],
+        range(search["n_models"]),
+        defences.read(search["defense"]),
+    )
     fit, rows = hold_out(training, search["n_inputs"], rng.generator(seed, rng.Purpose.HOLD_OUT))
     labels, parameter = training.labels[rows], str(defence.searched)
     inputs, encode = features.before_noise(learner.feature_map, training.inputs[rows], True, device)

@@ -79,7 +79,8 @@ def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str
     if attack and not entries.module(entries.ATTACKS, attack["kind"]).KIND.simulated:
         yield f"{path}.attack: {search['attack']!r} has no trigger to be covered"
     own = defences.read(search["defense"]).searched
-    given = {defences.read(name).searched for name in defences.names()} & set(search)
+    known = (defences.read(name).searched for name in defences.names())
+    given = {key for key in known if key is not None and key in search}
     if given != {own}:
         found = " and ".join(sorted(given)) or "none"
         yield f"{path}: {found}; allowed with defense {search['defense']}: {own}"
@@ -182,16 +183,16 @@ def _unlisted_classes(raw: Entry, experiment: Entry, path: str) -> Iterator[str]
 def _silent(needs: Sequence[str], name: str, defense: str) -> Iterator[str]:
     """Refuse votes without noise where the defence needs it."""
     if "sigma_test" in needs:
-        yield (
-            f"noises.{name}.sigma_test: 0; allowed with defense {defense}: a number above 0"
-        )
+        yield (f"noises.{name}.sigma_test: 0; allowed with defense {defense}: a number above 0")
 
 
 def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
     """Find learners that a defence cannot train, and features that it cannot see through."""
     defence, kind = defences.read(defense), learner["kind"]
     shows = defence.side.shows
-    fit = [name for name in entries.names(entries.LEARNERS) if shows in _learner_type(name).learns_from]
+    fit = [
+        name for name in entries.names(entries.LEARNERS) if shows in _learner_type(name).learns_from
+    ]
     if kind not in fit:
         yield f"{path}: kind {kind}; allowed with defense {defense}: {', '.join(fit)}"
     if "features" not in learner:

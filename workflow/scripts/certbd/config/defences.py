@@ -1,7 +1,7 @@
 """What a defence is: a named pair of a training side and a test side, with its constraints.
 
-``docs/theory.md``, section 10. A pair with a name of its own has a file in ``defences/``; a training
-side that says so in its ``entry.py`` makes a defence of its own name.
+``docs/theory.md``, section 10. A pair with a name of its own has a file in ``defences/``; a
+training side that says so in its ``entry.py`` makes a defence of its own name.
 """
 
 from collections.abc import Mapping

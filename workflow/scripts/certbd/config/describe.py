@@ -1,7 +1,7 @@
-"""The schema as a file and the table of keys, made from the types: ``python -m certbd.config.describe``.
+"""The schema as a file and the table of keys, made from the types.
 
-It writes ``config/schemas/config.schema.yaml`` and the part of ``config/README.md`` between its two
-marks. A test holds both fresh.
+``python -m certbd.config.describe`` (`make keys`) writes ``config/schemas/config.schema.yaml`` and
+the part of ``config/README.md`` between its two marks. A test holds both fresh.
 """
 
 from collections.abc import Iterator

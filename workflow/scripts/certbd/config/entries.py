@@ -1,7 +1,7 @@
 """Entries: each in a file of its own, found by the name that the configuration gives it.
 
-A folder of entries lists their names in the tuple ``KINDS`` of its ``__init__.py``; the module of an
-entry has its name. Modules are imported when they are asked for, so that a job loads, and its
+A folder of entries lists their names in the tuple ``KINDS`` of its ``__init__.py``; the module of
+an entry has its name. Modules are imported when they are asked for, so that a job loads, and its
 fingerprint covers, the entries it uses and no others.
 """
 

@@ -165,7 +165,7 @@ def _noise(parts: _Parts) -> Schema:
 
 
 def _search(parts: _Parts) -> Schema:
-    """Return the schema of an entry of `searches`: with lists for what training sides can search."""
+    """Return the schema of an entry of `searches`, with lists for what can be searched."""
     search = parts.of(types.NoiseSearch)
     for side in entries.names(entries.TRAINING):
         searched = getattr(entries.module(entries.TRAINING, side, "entry"), "Searched", None)

@@ -96,8 +96,9 @@ class External(Entry):
 
 
 class NoiseSearch(Entry):
-    """Pairs of a defence's parameter on the training side and test noise, tried with pilot models
-    on held-out training inputs (snakemake noise_search).
+    """A search for a defence's training parameter and test noise (snakemake noise_search).
+
+    Pairs of them are tried with pilot models on held-out training inputs.
     """
 
     dataset: Name = Field(description="name under datasets")

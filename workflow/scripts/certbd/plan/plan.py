@@ -102,9 +102,7 @@ class Plan:
     def _where(self, stage: str, wildcards: Any) -> Any:
         """Return the axes behind a name that stands for several: a search, the table of reach."""
         if stage == "search":
-            return SimpleNamespace(
-                **self.config.searches[wildcards.search], bound=SEARCH_BOUND
-            )
+            return SimpleNamespace(**self.config.searches[wildcards.search], bound=SEARCH_BOUND)
         return SimpleNamespace(**self.config.reach) if stage == "reach" else wildcards
 
     def settings(self, stage: str) -> OfWildcards:

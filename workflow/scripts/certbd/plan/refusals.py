@@ -32,7 +32,7 @@ def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
 
 
 def check_draw(config: Config, run: Run, known: Outline) -> None:
-    """Refuse a training side that does not fit the training set, as a draw of more rows than it has."""
+    """Refuse a training side that does not fit its data: a draw of more rows than there are."""
     n_rows = sum(known.training_counts)
     try:
         config.training_side(run).check_fit(n_rows)

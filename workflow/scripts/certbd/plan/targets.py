@@ -4,10 +4,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from certbd.attacks import attack as attacks
 from certbd.config import defences, entries
 from certbd.config.axes import Certification, Run
 from certbd.learners import learner as learners
-from certbd.attacks import attack as attacks
 from certbd.plan import paths
 from certbd.plan.plan import Plan
 

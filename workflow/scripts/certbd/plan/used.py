@@ -1,4 +1,7 @@
-"""The entries that a job uses, by stage: with its script's own imports, all that its result rests on."""
+"""The entries that a job uses, by stage.
+
+With what its script imports they are all the code that its result rests on.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

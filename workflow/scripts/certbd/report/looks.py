@@ -61,7 +61,9 @@ STYLE = {
 }
 
 
-def methods_of(curves: pd.DataFrame, looks: Looks) -> dict[tuple[str, ...], tuple[str, str, Dashes]]:
+def methods_of(
+    curves: pd.DataFrame, looks: Looks
+) -> dict[tuple[str, ...], tuple[str, str, Dashes]]:
     """Return label, colour and dashes of each method in a table with the columns `METHOD`."""
     methods = curves[METHOD].drop_duplicates().reset_index(drop=True)
     rank = methods.groupby("defense").cumcount() % len(DASHES)

@@ -107,7 +107,7 @@ def _mark_norm(panel: Axes, norm: float) -> None:
 def sigma_distribution(
     sigmas: pd.DataFrame, attacks: Sequence[str], noises: Sequence[str], path: str | Path
 ) -> None:
-    """Draw the distribution of the noise that was optimised: one column per attack, one row per start.
+    """Draw the noise that was optimised: one column per attack, one row per start.
 
     Parameters
     ----------

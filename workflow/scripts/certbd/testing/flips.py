@@ -1,4 +1,7 @@
-"""Features of test inputs kept or replaced at random in each vote. ``docs/theory.md``, section 6."""
+"""Features of test inputs kept or replaced at random in each vote.
+
+``docs/theory.md``, section 6.
+"""
 
 from typing import Literal
 

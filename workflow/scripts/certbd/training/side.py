@@ -1,7 +1,7 @@
 """A training side: what it asks of the configuration, and facts that others need.
 
-``docs/theory.md``, section 10. Its folder has the rest, each part for the stages that need it, so that a
-corrected radius trains nothing again.
+``docs/theory.md``, section 10. Its folder has the rest, each part for the stages that need it, so
+that a corrected radius trains nothing again.
 """
 
 from collections.abc import Iterator, Mapping

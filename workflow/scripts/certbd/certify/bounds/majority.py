@@ -1,4 +1,7 @@
-"""The exact bound on the class with most votes, at the whole alpha. ``docs/theory.md``, section 5."""
+"""The exact bound on the class with most votes, at the whole alpha.
+
+``docs/theory.md``, section 5.
+"""
 
 from certbd.certify.tally import Tally
 from certbd.theory.bounds import majority_lower

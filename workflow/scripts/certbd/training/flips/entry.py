@@ -50,7 +50,8 @@ class Noise(Entry):
 
     beta: Kept | None = Field(
         None,
-        description="discrete's probability that a feature keeps its value; above 1/values, below 1",
+        description="discrete's probability that a feature keeps its value; above 1/values, "
+        "below 1",
     )
     beta_labels: Kept | None = Field(
         None,

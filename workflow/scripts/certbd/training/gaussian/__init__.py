@@ -1,1 +1,4 @@
-"""Gaussian noise of one level on training inputs, labels as they are. ``docs/theory.md``, section 2."""
+"""Gaussian noise of one level on training inputs, labels as they are.
+
+``docs/theory.md``, section 2.
+"""

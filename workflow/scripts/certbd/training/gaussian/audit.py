@@ -1,4 +1,4 @@
-"""How Gaussian noise on training inputs is put to the test: searches of its ellipsoid, its streams."""
+"""How Gaussian noise on training inputs is put to the test: its ellipsoid, its streams."""
 
 from collections.abc import Callable, Mapping
 
@@ -31,8 +31,15 @@ def gaussian_sides(case: Case) -> Parts:
 
 def _by_learner(case: Case, rows: pd.DataFrame) -> Parts:
     """Search training sets as the learner says; where it says nothing, none is tried."""
-    searched_by = case.procedure.learner.searched_by
-    return SEARCHES[searched_by](case, rows) if searched_by is not None else iter(())
+    learner = case.procedure.learner
+    if learner.searched_by is None:
+        return iter(())
+    if learner.searched_by not in SEARCHES:
+        raise ValueError(
+            f"audit: learner {learner.kind} is searched by {learner.searched_by!r}; known: "
+            f"{', '.join(SEARCHES)}"
+        )
+    return SEARCHES[learner.searched_by](case, rows)
 
 
 def _class_mean_sides(case: Case, rows: pd.DataFrame) -> Parts:
@@ -88,7 +95,9 @@ def streams(procedure: Procedure, shape: tuple[int, ...], noisy: bool) -> Tables
         count = min(procedure.n_classes * features, most_numbers(procedure))
         training = normals(generators, count, np.float64)
     elif procedure.device.type == "cpu":
-        training = normals(generators, min(int(np.prod(shape)), most_numbers(procedure)), np.float32)
+        training = normals(
+            generators, min(int(np.prod(shape)), most_numbers(procedure)), np.float32
+        )
     else:
         training = _device_normals(procedure, shape)
     yield from normal_tables(procedure, shape, noisy, training)
@@ -98,7 +107,9 @@ def _device_normals(procedure: Procedure, shape: tuple[int, ...]) -> Array:
     """Draw each model's noise on its device, whole: its first numbers depend on how many follow."""
     nothing = PoisonedSet(np.zeros(shape, np.float32), *np.zeros((2, shape[0]), np.int64))
     drawn = [
-        Gaussian(1.0)(nothing, [generator], procedure.device)[0].flatten()[: most_numbers(procedure)]
+        Gaussian(1.0)(nothing, [generator], procedure.device)[0].flatten()[
+            : most_numbers(procedure)
+        ]
         for generator in training_generators(procedure)
     ]
     return np.stack([numbers.cpu().numpy() for numbers in drawn]).astype(np.float64)

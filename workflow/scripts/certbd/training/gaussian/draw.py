@@ -52,6 +52,7 @@ class Gaussian(WholeSet):
 
         return drawn
 
+
 def _noisy_copies(
     inputs: NDArray[np.float32],
     sigma: Sigma,

@@ -1,4 +1,4 @@
-"""How noise of its own on each input is put to the test: as Gaussian noise, and in another order."""
+"""How noise of its own on each input is put to the test: as Gaussian noise, and by order."""
 
 from dataclasses import replace
 

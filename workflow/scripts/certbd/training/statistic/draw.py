@@ -20,7 +20,10 @@ class NoisyStatistic:
     sigma: float
 
     def __call__(
-        self, poisoned: PoisonedSet, generators: Generators, device: torch.device
+        self,
+        poisoned: PoisonedSet,  # noqa: ARG002
+        generators: Generators,  # noqa: ARG002
+        device: torch.device,  # noqa: ARG002
     ) -> tuple[Tensor, Tensor]:
         """Raise TypeError: there are no rows to train on."""
         raise TypeError("a statistic draws no rows; its parameters are drawn directly")

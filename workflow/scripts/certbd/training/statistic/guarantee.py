@@ -1,4 +1,7 @@
-"""What noise on class sums certifies: any r rows replaced, labels too. ``docs/theory.md``, section 7."""
+"""What noise on class sums certifies: any r rows replaced, labels too.
+
+``docs/theory.md``, section 7.
+"""
 
 import math
 from typing import NamedTuple
