@@ -22,9 +22,10 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
 from certbd.artifacts import io, schemas
-from certbd.certify import certify, guarantees
+from certbd.certify import certify
 from certbd.certify.tally import count_votes
 from certbd.config.axes import Certification
+from certbd.training.gaussian.guarantee import GaussianTraining
 
 ROOT = Path(__file__).parent.parent
 DATASETS = {"digits01": [0, 1], "digits17": [1, 7], "digits": list(range(10))}
@@ -128,9 +129,9 @@ def certify_files(folder: Path, n_models: int) -> None:
         for name, size in SPLITS.items()
     ]
     certification = Certification(n_models, "majority", 0.001, "per_input")
-    guarantee = guarantees.GaussianTraining(np.float64(0.5), None, 13, 0.5)
+    guarantee = GaussianTraining(np.float64(0.5), None, 13, 0.5)
     table = certify.certify_splits(
-        splits, guarantee, certification, "rab", np.random.default_rng(0)
+        splits, guarantee, certification, certify.Paper(True, False), np.random.default_rng(0)
     )
     seconds = time.perf_counter() - start
     print(f"{n_models * len(table) / seconds:,.0f} votes a second, {certify.describe(table)}")

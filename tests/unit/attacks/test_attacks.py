@@ -68,6 +68,13 @@ def stop(*arguments):
     raise StoppedError(*arguments)
 
 
+class Inputs(SimpleNamespace):
+    """Named files, or parameters, as Snakemake gives them."""
+
+    def get(self, name, default=None):
+        return getattr(self, name, default)
+
+
 @pytest.mark.parametrize("stage", ["certify", "search"])
 def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatch, tmp_path):
     """Blending's 0.01 is longer by 2e-6 of it on some inputs, its sums being float32."""
@@ -84,17 +91,26 @@ def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatc
     }
     monkeypatch.setattr(io, "read_arrays", lambda _path, kind, _identity: arrays[kind])
     monkeypatch.setattr(certify_votes, "count_votes", lambda *_: ({}, None))
-    monkeypatch.setattr(certify_votes, "guarantee_of", lambda *given: stop(*given[-1]))
-    monkeypatch.setattr(search_noise.search, "search_pairs", lambda *given: stop(*given[1][::-1]))
+    monkeypatch.setattr(
+        certify_votes.training,
+        "guarantee_of",
+        lambda _, world: stop(world.n_poisoned, world.attack_norm),
+    )
+    monkeypatch.setattr(
+        search_noise.search, "search_pairs", lambda *given: stop(len(given[0].indices), given[1])
+    )
     settings = {
-        "defense": "bagging", "noise": {"n_drawn": 2, "test": 0.5}, "attack_norm": norm,
+        "training": {"kind": "bagging", "n_drawn": 2}, "testing": {"kind": "noise", "level": 0.5},
         "certification": Certification(10, "majority", 0.1, "per_input")._asdict(),
-        "learner": {"kind": "nearest_class_mean"}, "search": {},
+        "paper": {"published": False, "stored": False}, "attack_norm": norm, "seed": 0,
+        "learner": {"by_class_means": True, "never_negative": False}, "search": {},
     }  # fmt: skip
+    if stage == "search":
+        settings["learner"] = {"kind": "nearest_class_mean"}
     smk = SimpleNamespace(
         log=[str(tmp_path / "log")],
-        params=SimpleNamespace(settings=settings, inputs=defaultdict(str)),
-        input=SimpleNamespace(data="", poisoned="", triggered="", votes=[]),
+        params=Inputs(settings=settings, inputs=defaultdict(str)),
+        input=Inputs(data="", poisoned="", triggered="", votes=[]),
         resources=SimpleNamespace(device="cpu", pretrained=""),
     )
     with pytest.raises(StoppedError) as asked:

@@ -88,9 +88,7 @@ def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
         table = {"split": split, "sample": np.arange(len(given)), "sigma": sigma, "margin": margin}
         table["prediction"] = np.where(margin > 0, votes.argmax(1), schemas.ABSTAIN)
         if defense == "bagging":
-            table |= BaggedRows(n, 9, 13, 0.5).columns(
-                Claims(votes.argmax(1), p, 1 - p), sigma
-            )
+            table |= BaggedRows(n, 9, 13, 0.5).columns(Claims(votes.argmax(1), p, 1 - p), sigma)
         elif defense == "statistic":
             table |= StatisticRows(n, 0.05, np.sqrt(0.5), 13, 0.5).columns(
                 Claims(votes.argmax(1), p, 1 - p), sigma

@@ -33,9 +33,7 @@ def procedure_of(name, n_models=100):
     settings, kind = SIDES[name]
     side, learner = side_of(**settings), learner_of({"kind": kind})
     draw = sides.draw_of(side, CLASSES, np.full(SHAPE[0], 0.3))
-    return worlds.Procedure(
-        learner, side, draw, CLASSES, 0, n_models, False, torch.device("cpu")
-    )
+    return worlds.Procedure(learner, side, draw, CLASSES, 0, n_models, False, torch.device("cpu"))
 
 
 def failed(checks, level=1e-6):
@@ -129,7 +127,9 @@ class WithReplacement(Bagging):
 def test_numbers_of_an_unknown_draw_are_not_checked_but_refused(draw):
     procedure = procedure_of("rows")
     unknown = worlds.Procedure(**vars(procedure) | {"draw": draw})
-    with pytest.raises(ValueError, match=f"{type(draw).__name__} is not that of training side bagging"):
+    with pytest.raises(
+        ValueError, match=f"{type(draw).__name__} is not that of training side bagging"
+    ):
         streams.check_run(unknown, SHAPE, True)
 
 

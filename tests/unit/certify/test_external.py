@@ -280,23 +280,33 @@ def test_long_votes_are_for_the_class_with_the_highest_score(tmp_path, scored):
             read_votes(*files, None, N, CLASSES, other)
 
 
+GAUSSIAN, BAGGING = {"kind": "gaussian", "sigma": 1.0}, {"kind": "bagging", "n_drawn": 12}
+PER_SAMPLE, FLIPS = (
+    {"kind": "per_sample", "sigma": 0.4},
+    {"kind": "flips", "beta": 0.9, "values": 2},
+)
+CONSTANT, OWN = {"kind": "noise", "level": 0.4}, {"kind": "noise"}
+
+
 @pytest.mark.parametrize(
-    ("noise", "sigma", "sigma_train", "named"),
+    ("training", "testing", "sigma", "sigma_train", "named"),
     [
-        ({"train": 1.0, "test": 0.4}, 0.4, 1.0, None),
-        ({"n_drawn": 12, "test": 0.4}, 0.4, None, None),
-        ({"train": 1.0, "test": 0.4}, 0.25, 1.0, r"not under sigma \(or .*\) 0.25"),
-        ({"train": 1.0, "test": 0.4}, 0.4, 0.5, "not with the key sigma_train 0.5"),
-        ({"n_drawn": 12, "test": 0.4}, 0.4, 0.5, "not with the key sigma_train 0.5"),
-        ({"values": 2, "beta": 0.9}, 0.4, None, "'values': 2}, not under sigma"),
-        (None, 0.4, None, "noise of its own for each input, not under sigma"),
-        (None, None, 0.4, "noise of its own for each input, not with the key sigma_train 0.4"),
+        (GAUSSIAN, CONSTANT, 0.4, 1.0, None),
+        (BAGGING, CONSTANT, 0.4, None, None),
+        (PER_SAMPLE, OWN, None, None, None),
+        (GAUSSIAN, CONSTANT, 0.25, 1.0, r"not under sigma \(or .*\) 0.25"),
+        (GAUSSIAN, CONSTANT, 0.4, 0.5, "not with the key sigma_train 0.5"),
+        (BAGGING, CONSTANT, 0.4, 0.5, "not with the key sigma_train 0.5"),
+        (FLIPS, FLIPS, 0.4, None, "'values': 2} in the vote, not under sigma"),
+        (PER_SAMPLE, OWN, 0.4, None, "'per_sample'.*, not under sigma"),
+        (PER_SAMPLE, OWN, None, 0.4, "'per_sample'.*, not with the key sigma_train 0.4"),
     ],
 )
-def test_votes_of_certbd_keep_their_noise(tmp_path, noise, sigma, sigma_train, named):
+def test_votes_of_certbd_keep_their_noise(tmp_path, training, testing, sigma, sigma_train, named):
     table, labels = long()
     files = (str(tmp_path / "votes.parquet"), str(tmp_path / "labels.csv"))
-    io.write_table(files[0], table, schemas.VOTES, {"settings": {"noise": noise}})
+    settings = {"training": training, "testing": testing}
+    io.write_table(files[0], table, schemas.VOTES, {"settings": settings})
     labels.drop(columns=[] if sigma is None else "sigma").to_csv(files[1], index=False)
     call = (*files, sigma, N, CLASSES, False, sigma_train)
     if named is None:

@@ -324,15 +324,11 @@ def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(side, learner
         module = learner_of(learner).module((3,), 2)
         votes, _ = vote(module, ensemble, data.test_inputs, 0.0, unused)
         counts = np.stack([(votes == label).sum(0) for label in (0, 1)], 1)
-        guarantee = sides.guarantee_of(
-            side_of(**side), World(given, 2, False, False, None, None)
-        )
+        guarantee = sides.guarantee_of(side_of(**side), World(given, 2, False, False, None, None))
         tally, none = Tally(counts, None), np.zeros(len(counts))
         split = VotedSplit("benign", None, data.test_labels, tally, none)
         planned = Certification(n_models, "majority", 0.001, "per_input")
-        return certify_split(
-            split, guarantee, planned, len(counts), Paper(False, False), generator
-        )
+        return certify_split(split, guarantee, planned, len(counts), Paper(False, False), generator)
 
     inputs = generator.uniform(0, 1, (400, 3))
     labels = (inputs.mean(1) + generator.normal(0, 0.1, 400) > 0.5).astype(int)

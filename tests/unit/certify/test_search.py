@@ -114,7 +114,9 @@ def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, l
 
 def test_more_rows_than_are_left_to_train_on_are_refused(poisoned):
     entry = SEARCHES["bagging"][0] | {"n_drawn": [6, 200]}
-    with pytest.raises(io.DataError, match=r"searches: n_drawn: 200 of 178 training inputs that are not"):
+    with pytest.raises(
+        io.DataError, match=r"searches: n_drawn: 200 of 178 training inputs that are not"
+    ):
         search.search_pairs(poisoned, 0.3, CLASS_MEAN, 2, entry, CPU)
 
 
@@ -132,5 +134,7 @@ def test_the_best_pair_has_the_best_worst_class(parameter, tmp_path):
     found = search.best(grid)
     assert (found["value"], found["sigma_test"]) == (2, 0.2)
     assert f"{parameter} 2, sigma_test 0.2" in search.describe(found)
-    plots.noise_search(grid.assign(best=grid.index == found.name), "title", parameter, tmp_path / "grid.svg")
+    plots.noise_search(
+        grid.assign(best=grid.index == found.name), "title", parameter, tmp_path / "grid.svg"
+    )
     assert (tmp_path / "grid.svg").read_text().startswith("<?xml")

@@ -239,7 +239,10 @@ def test_published_defaults_of_datasets(entry, filled):
             searched(defense="statistic", sigma_statistic=[0.1]),
             "searches.s.learner: kind nearest_class_mean; allowed with defense statistic: class_s",
         ),
-        (searched(learner="dct5_sums", sigma_train=[1.0]), "kind class_sums; allowed with defense dec"),
+        (
+            searched(learner="dct5_sums", sigma_train=[1.0]),
+            "kind class_sums; allowed with defense dec",
+        ),
         (
             lambda raw: next(
                 entry for entry in raw["experiments"] if entry["defense"] == "discrete"
@@ -328,7 +331,12 @@ def test_no_two_shipped_configs_define_one_name_differently():
     ("defense", "noise", "learner", "named"),
     [
         ("statistic", "s-0.04-test-0.35", "class_mean", "with defense statistic: class_sums"),
-        ("decoupled", "train-1-test-0.4", "dct5_sums", "class_sums; allowed with defense decoupled: n"),
+        (
+            "decoupled",
+            "train-1-test-0.4",
+            "dct5_sums",
+            "class_sums; allowed with defense decoupled: n",
+        ),
         ("decoupled", "train-1-test-0.4", "encoded_means", "features of kind encoder, whose Lips"),
         ("rab", "sigma-0.25", "dct_means", "features are for decoupled, bagging, statistic"),
         ("statistic", "draw-12-test-0.35", "dct5_sums", "needs sigma_statistic"),

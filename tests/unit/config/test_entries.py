@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from certbd.config import entries
+from certbd.config import defences, entries, schema
 from certbd.config.fields import Entry
 from conftest import ROOT
 
-FOLDERS = (entries.ATTACKS, entries.DATASETS)
+FOLDERS = (entries.ATTACKS, entries.DATASETS, entries.LEARNERS, entries.MAPS)
 HEAVY = "{'torch', 'torchvision', 'sklearn', 'PIL', 'onnxruntime'}"
 
 
@@ -32,12 +32,35 @@ def test_what_a_registry_does_not_list_is_named_with_what_it_does(folder, kind):
         entries.read(folder, {"kind": kind})
 
 
+def test_sides_bounds_and_defences_have_the_modules_of_their_names():
+    library = ROOT / "workflow/scripts/certbd"
+    for kind in entries.names(entries.TRAINING):
+        for part in ("entry", "draw", "guarantee", "audit"):
+            assert entries.has(entries.TRAINING, kind, part)
+    folders = {path.name for path in (library / "training").iterdir() if path.is_dir()}
+    assert folders - {"__pycache__"} == set(entries.names(entries.TRAINING))
+    for folder in (entries.BOUNDS, entries.DEFENCES):
+        files = {path.stem for path in (library / folder.replace(".", "/")).glob("*.py")}
+        assert files - {"__init__"} == set(entries.names(folder))
+
+
+def test_defences_differ_in_colour_and_read_keys_that_exist():
+    known = {name: defences.read(name) for name in defences.names()}
+    assert len({defence.colour for defence in known.values()}) == len(known) == 6
+    keys = schema.whole()["$defs"]["noise"]["properties"]
+    for defence in known.values():
+        assert set(defence.needs) <= set(keys)
+        assert {*defence.training_keys.values(), *defence.testing_keys.values()} <= set(keys)
+        assert set(defence.training_keys) <= set(defence.side.model_fields)
+
+
 def test_entries_are_read_without_the_libraries_of_jobs():
     code = (
         "import sys; from certbd.config import entries\n"
         f"for folder in {FOLDERS}:\n"
         "    for kind in entries.names(folder):\n"
         "        entries.module(folder, kind).KIND.model_json_schema()\n"
+        "from certbd.config import schema; schema.whole()\n"
         f"assert not {HEAVY} & set(sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}

@@ -1,36 +1,29 @@
 """Learners and feature maps as entries: their facts, and one more of them in a file of its own."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 
 from certbd import rng
-from certbd.audit import audit
 from certbd.config import contradictions, entries
+from certbd.data.domains import Replacement
 from certbd.data.size import Size
 from certbd.learners import kinds, maps
 from certbd.learners.layers import LinearClassifier
 from certbd.learners.networks import logits
-from certbd.training import draws, ensembles
-from conftest import ROOT, learner_of, map_of
+from certbd.training import ensembles
+from certbd.training.bagging.draw import Bagging
+from certbd.training.flips.draw import Replaced
+from certbd.training.gaussian.audit import SEARCHES
+from certbd.training.gaussian.draw import Gaussian
+from certbd.training.statistic.draw import NoisyStatistic
+from conftest import learner_of, map_of
 
-HEAVY = ("torch", "torchvision", "sklearn", "PIL", "onnxruntime")
-READ = f"""
-import sys
-from certbd.config import entries
-for folder in (entries.LEARNERS, entries.MAPS):
-    for kind in entries.names(folder):
-        entries.module(folder, kind).KIND.model_json_schema()
-assert not set({HEAVY}) & set(sys.modules)
-"""
 VIEWS = {
-    "noisy": draws.Gaussian(0.3),
-    "flipped": draws.Replaced(draws.Replacement(0.9, 2), 0.9, 2),
-    "rows": draws.Bagging(9),
-    "sums": draws.NoisyStatistic(0.1),
+    "noisy": Gaussian(0.3),
+    "flipped": Replaced(Replacement(0.9, 2), 0.9, 2),
+    "rows": Bagging(9),
+    "sums": NoisyStatistic(0.1),
 }
 MEDIAN = '''
 """The learner `class_median`: the class whose median, feature by feature, is nearest."""
@@ -62,14 +55,6 @@ class ClassMedian(Linear):
 
 KIND = ClassMedian
 '''
-
-
-def test_no_entry_loads_a_library_that_it_does_not_use_yet():
-    subprocess.run(
-        [sys.executable, "-c", READ],
-        env={"PYTHONPATH": str(ROOT / "workflow" / "scripts")},
-        check=True,
-    )
 
 
 @pytest.fixture(params=kinds.KINDS)
@@ -107,7 +92,7 @@ def test_facts_are_those_of_modules_and_training(learner, images):
     assert {parameter.device.type for parameter in module.parameters()} == {"meta"}
     assert isinstance(module, LinearClassifier) == learner.linear != learner.network
     assert (learner.batch_rows(60) > 0) == learner.network
-    assert learner.searched_by in {None, *audit.SEARCHES}
+    assert learner.searched_by in {None, *SEARCHES}
     asked = []
 
     def generators():
@@ -172,8 +157,8 @@ def test_a_learner_is_added_by_one_file_and_its_name(tmp_path, monkeypatch, pois
     monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, "class_median"))
     entry = learner_of({"kind": "class_median", "features": {"kind": "dct", "size": 4}})
     assert entry.footprint(Size(100, 10, (1, 8, 8), 2)).features == 16
-    copies = draws.Gaussian(0.3)(poisoned, rng.generators(7, 3, range(2)), torch.device("cpu"))[0]
-    ensemble = ensembles.train(poisoned, draws.Gaussian(0.3), entry, 2, 7, range(2))
+    copies = Gaussian(0.3)(poisoned, rng.generators(7, 3, range(2)), torch.device("cpu"))[0]
+    ensemble = ensembles.train(poisoned, Gaussian(0.3), entry, 2, 7, range(2))
     rows = copies[1, torch.from_numpy(poisoned.labels) == 1].flatten(1)
     assert torch.equal(ensemble["weight"][1, 1], rows.median(0).values)
     found = contradictions._learner_misfits({"kind": "class_median"}, "statistic", "learner")

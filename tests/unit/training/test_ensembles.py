@@ -14,7 +14,8 @@ from certbd.learners import architectures, closed_form, features, layers, networ
 from certbd.learners.networks import logits, saved_bytes
 from certbd.testing import votes
 from certbd.testing.votes import vote
-from certbd.training import draws, ensembles
+from certbd.training import ensembles
+from certbd.training.gaussian import draw as draws
 from certbd.training.gaussian.draw import Gaussian
 from conftest import learner_of, map_of
 

@@ -104,5 +104,7 @@ def test_the_released_objective_is_that_of_the_published_code(module, pilots, di
     p = torch.stack(answers).mean(0).unflatten(0, (7, 3)).mean(1)[:, 1].clamp(0.02, 0.98).numpy()
     gap = np.abs(norm.ppf(1 - p) - norm.ppf(p)) / 2
     np.testing.assert_allclose(found.sigma, 0.25 + 0.001 * gap, rtol=1e-5)
-    many = sigma.optimise_sigma(module, pilots, inputs, 0.25, search.model_copy(update={"steps": 40}), 0)
+    many = sigma.optimise_sigma(
+        module, pilots, inputs, 0.25, search.model_copy(update={"steps": 40}), 0
+    )
     assert np.all(many.sigma >= found.sigma)

@@ -77,7 +77,7 @@ def check_origin(
     if "testing" not in made:
         return
     test, training = made["testing"], made["training"]
-    says = f"{path}: its votes were made under {test}, by models of {training}"
+    says = f"{path}: its votes were made under {training} in training and {test} in the vote"
     constant = "level" in test or test["kind"] != "noise" or settings["sigma_test"] is not None
     if constant and not same(sigma, test.get("level", np.nan)).all():
         raise DataError(f"{says}, not under sigma (or the key sigma_test) {sigma.iloc[0]}")

@@ -29,6 +29,8 @@ def learner(config: Config, wildcards: Any) -> Used:
     yield entries.name_of(entries.LEARNERS, entry["kind"])
     if "features" in entry:
         yield entries.name_of(entries.MAPS, entry["features"]["kind"])
+    if "network" in entry.get("features", {}):  # an encoder's is that of a learner
+        yield entries.name_of(entries.LEARNERS, entry["features"]["network"])
 
 
 def training(*parts: str) -> Callable[[Config, Any], Used]:
