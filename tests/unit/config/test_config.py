@@ -222,7 +222,7 @@ def test_published_defaults_of_datasets(entry, filled):
             lambda raw: next(
                 entry for entry in raw["experiments"] if entry["defense"] == "discrete"
             ).update(learner="class_mean"),
-            r"experiments\[\d\].learner: kind nearest_class_mean; allowed with defense discrete: ridge, mlp",
+            r"\[\d\].learner: kind nearest_class_mean; allowed with defense discrete: ridge, mlp, c",
         ),
         (
             lambda raw: raw["experiments"][0].update(defense="discrete"),
