@@ -1,4 +1,4 @@
-"""An encoder for config/mnist_encoder.yaml: the published network, trained on the digits 2 to 9.
+"""The encoder of config/studies/mnist_encoder.yaml: the published network on the digits 2 to 9.
 
 Zeros and ones, which it is to certify, are not among them. It learns under noise of 0.5, for test
 noise is added before it. Usage: python benchmarks/train_encoder.py FOLDER, which holds MNIST/raw;

@@ -21,6 +21,12 @@ from certbd.training import side as sides
 from certbd.training.side import TrainingSide
 
 ROOT = Path(__file__).parent.parent
+CONFIGS = sorted(
+    path.relative_to(ROOT / "config").as_posix()
+    for folder in ("", "papers", "studies", "audits")
+    for path in (ROOT / "config" / folder).glob("*.yaml")
+)
+"""Every configuration that is shipped, by its path below config/."""
 PARTS = ("Snakefile", "workflow", "config", "profiles", "envs", "results/.gitignore")
 
 

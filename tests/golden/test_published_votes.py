@@ -25,7 +25,7 @@ EXPECTED = {  # certified accuracy at radii 0, 0.25, 0.5, 0.75 (docs/results.md)
 )
 def test_published_votes(tmp_path):
     workflow = Workflow(tmp_path)
-    config = ("--configfile", "config/published_votes.yaml", "--config")
+    config = ("--configfile", "config/papers/published_votes.yaml", "--config")
     workflow.run("--cores", "2", *config, f"data_root={Path(DATA).resolve()}")
     curves = pd.read_csv(tmp_path / "results" / "curves.csv")
     for bound, expected in EXPECTED.items():

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from certbd.data.kinds import cifar10, imagenette
-from conftest import ROOT, Workflow
+from conftest import CONFIGS, ROOT, Workflow
 
 
 def touch(path):
@@ -39,7 +39,7 @@ def stand_in(data):
             touch(data / folder / f"{number}.jpg")
 
 
-@pytest.mark.parametrize("name", sorted(file.name for file in (ROOT / "config").glob("*.yaml")))
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_shipped_config_dry_runs(tmp_path, name):
     workflow = Workflow(tmp_path)
     config = yaml.safe_load((ROOT / "config" / name).read_text())

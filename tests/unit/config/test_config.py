@@ -5,7 +5,7 @@ import yaml
 
 from certbd.config import defences
 from certbd.config.config import ConfigError, read_config
-from conftest import ROOT
+from conftest import CONFIGS, ROOT
 
 DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 
@@ -134,7 +134,7 @@ def test_published_defaults_of_datasets(entry, filled):
         ),
         (
             experiment("dataset", "digit"),
-            r"experiments\[1\].dataset: 'digit' .*defined: digits, digits01",
+            r"experiments\[1\].dataset: 'digit' .*defined: cifar10_images, digits, digits01",
         ),
         (experiment("learner", "cnn"), "learner: 'cnn' is not defined under learners"),
         (
@@ -222,7 +222,8 @@ def test_published_defaults_of_datasets(entry, filled):
             lambda raw: next(
                 entry for entry in raw["experiments"] if entry["defense"] == "discrete"
             ).update(learner="class_mean"),
-            r"\[\d\].learner: kind nearest_class_mean; allowed with defense discrete: ridge, mlp, c",
+            r"experiments\[\d\].learner: kind nearest_class_mean; allowed with defense discrete: "
+            "ridge, mlp",
         ),
         (
             lambda raw: raw["experiments"][0].update(defense="discrete"),
@@ -318,10 +319,22 @@ def test_every_mistake_is_told_at_once_and_once():
     assert len(lines) == 2
 
 
+def test_shipped_configs_lie_in_their_folders():
+    found = {path.relative_to(ROOT / "config") for path in (ROOT / "config").rglob("*.yaml")}
+    assert {str(path) for path in found if path.parts[0] != "schemas"} == set(CONFIGS)
+
+
+def test_what_the_default_config_defines_is_defined_nowhere_else():
+    for file in set(CONFIGS) - {"config.yaml"}:
+        raw = yaml.safe_load((ROOT / "config" / file).read_text())
+        for table in ("datasets", "attacks", "noises", "learners"):
+            assert raw.get(table, {}).keys() & DEFAULT[table].keys() == set(), (file, table)
+
+
 def test_no_two_shipped_configs_define_one_name_differently():
     defined = {}
-    for file in sorted((ROOT / "config").glob("*.yaml")):
-        raw = yaml.safe_load(file.read_text())
+    for file in CONFIGS:
+        raw = yaml.safe_load((ROOT / "config" / file).read_text())
         for table in ("datasets", "attacks", "noises", "learners"):
             for name, entry in raw.get(table, {}).items():
                 assert defined.setdefault((table, name), entry) == entry, (file, table, name)
