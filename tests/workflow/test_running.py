@@ -32,7 +32,7 @@ SMALL = {
 DATA = "results/digits01/data.npz"
 MODULE = """
 module certbd:
-    snakefile: "{clone}/Snakefile"
+    snakefile: "{clone}/workflow/Snakefile"
     prefix: "certificates"
     config: config["certbd"]
 

@@ -17,13 +17,16 @@ BLOCK = re.compile(r"^```(python|yaml|sh|diff)\n(.*?)^```$", re.DOTALL | re.MULT
 NAMED = re.compile(r"# (\S+\.(?:py|yaml))\n")
 
 
-def follow(guide, folder):
-    """Write a guide's files, make its changes, run its commands; return what these printed."""
+def follow(guide, folder, until=None):
+    """Write a guide's files, make its changes, run its commands; return what these printed.
+
+    `until` is the heading before which to stop.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path}
     environment.pop("PYTHONPATH", None)
     printed = []
-    for language, text in BLOCK.findall(guide.read_text()):
+    for language, text in BLOCK.findall(guide.read_text().partition(until or "\0")[0]):
         if language == "sh":
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", text],
@@ -44,6 +47,7 @@ def follow(guide, folder):
         else:
             name = NAMED.match(text)
             assert name, f"which file is this? {text}"
+            (folder / name[1]).parent.mkdir(parents=True, exist_ok=True)
             (folder / name[1]).write_text(text)
     return printed
 
@@ -79,12 +83,23 @@ def extended(tmp_path_factory):
     return folder
 
 
-def test_added_attack_dataset_learner_and_defence_certify(extended):
+def test_added_entries_certify(extended):
     summary = pd.read_csv(extended / "results" / "summary.csv")
     assert summary["attack"].tolist() == ["stripe", "pattern"]
+    assert summary["defense"].tolist() == ["bootstrap", "decoupled"]
     assert summary["learner"].tolist() == ["class_mean", "class_median"]
+    assert summary["bound"].tolist() == ["majority", "chernoff"]
     assert summary["covers_labels"].tolist() == [True, False]
     assert (summary["clean_certified_at_attack"] > 0.3).all()
+    figures = {path.name for path in (extended / "results" / "figures").rglob("*.svg")}
+    assert "certified_accuracy_rows.svg" in figures
+    assert "#000000" in (extended / "results" / "report.html").read_text()
+
+
+def test_the_added_training_side_is_searched(extended):
+    grid = pd.read_parquet(extended / "results" / "searches" / "rows.parquet")
+    assert set(grid["parameter"]) == {"n_bootstrap"}
+    assert (extended / "results" / "searches" / "rows.svg").is_file()
 
 
 def test_the_added_defence_certifies_as_its_formula_says(extended):
@@ -125,25 +140,99 @@ def test_the_added_defence_and_learner_are_audited(extended):
     assert "bootstrap" in (extended / "results" / "report.html").read_text()
 
 
-def test_a_defence_whose_audit_nobody_has_described_is_refused(extended):
-    """Each of the two lines alone is not enough: no trials and no checks of something else."""
+def test_what_the_audit_is_not_told_how_to_try_is_named(extended):
+    """Without its audit.py a training side is not tried; without a search, no training set is."""
     library = extended / "workflow" / "scripts" / "certbd"
-    (path,) = extended.glob("results/**/bootstrap/**/audit.parquet")
-    command = [sys.executable, "-m", "snakemake", str(path.relative_to(extended)), "--cores", "1"]
-    command += ["--configfile", "extended.yaml"]
-    for name, line, told in (
-        (
-            "audit/audit.py",
-            '    "bootstrap": (claim_trials, _rows_sides),\n',
-            "defence bootstrap is tried",
-        ),
-        ("audit/streams.py", "    Bootstrap: _bootstrap,\n", "the draw Bootstrap takes"),
-    ):
-        text = (library / name).read_text()
-        assert line in text
-        (library / name).write_text(text.replace(line, ""))
-        done = subprocess.run(command, cwd=extended, capture_output=True, text=True, check=False)
-        (library / name).write_text(text)
-        assert done.returncode
-        (log,) = extended.glob("results/**/bootstrap/**/audit_certificates.log")
-        assert told in log.read_text()
+    learner = library / "learners" / "kinds" / "nearest_class_median.py"
+    part = library / "training" / "bootstrap" / "audit.py"
+    texts = {file: file.read_text() for file in (learner, part)}
+    learner.write_text(texts[learner].replace('= "ridge"', "= None"))
+    part.unlink()
+    command = [sys.executable, "-m", "snakemake", "audit", "--cores", "2"]
+    command += ["--configfile", "extended.yaml", "--quiet", "all"]
+    done = subprocess.run(command, cwd=extended, capture_output=True, text=True, check=False)
+    for file, text in texts.items():
+        file.write_text(text)
+    assert done.returncode == 0, done.stdout + done.stderr
+    audit = pd.read_csv(extended / "results" / "audit.csv")
+    assert set(audit.loc[audit["defense"] == "bootstrap", "side"]) == {"not tried"}
+    own = audit[audit["defense"] == "decoupled"]
+    assert set(own["side"]) == {"test", "not tried", "claim"}
+    assert own.loc[own["side"] == "not tried", "certificate"].tolist() == ["joint"]
+
+
+BASE = {
+    "chunk_size": 20,
+    "undefended": "small",
+    "learners": {"small": {"kind": "mlp", "hidden": 8, "epochs": 2}},
+    "searches": {
+        "rows": {
+            "dataset": "digits01", "attack": "one_pixel_0.3", "defense": "bagging",
+            "learner": "class_mean", "n_drawn": [6], "sigma_test": [0.3], "n_models": 20,
+        }
+    },
+    "experiments": [
+        {
+            "dataset": "digits01", "attacks": ["one_pixel_0.3"], "defense": "bagging",
+            "noises": ["draw-12-test-0.35"], "learner": "class_mean", "n_models": 20,
+            "certify": {"alpha": 0.1},
+        },
+        {
+            "dataset": "digits01", "attacks": ["one_pixel_0.3"], "defense": "decoupled",
+            "noises": ["train-1-test-0.4"], "learner": "class_mean", "n_models": 20,
+            "certify": {"alpha": 0.1},
+        },
+    ],
+}  # fmt: skip
+TABLES = {
+    "make_summary": 1, "build_report": 1, "plot_certified_accuracy": 1, "plot_attack_success": 1,
+}  # fmt: skip
+ONE_MORE = {
+    "attack": (
+        {"attacks": ["stripe"]},
+        {"attacks": {"stripe": {"kind": "stripe", "norm": 0.3, "rate": 0.02}}},
+        {"make_poison": 1, "train_undefended": 1, "train_models": 1, "collect_votes": 1},
+    ),
+    "learner": (
+        {"learner": "median", "defense": "decoupled", "noises": ["train-1-test-0.4"]},
+        {"learners": {"median": {"kind": "nearest_class_median"}}},
+        {"train_models": 1, "collect_votes": 1},
+    ),
+    "bound": ({"certify": {"alpha": 0.1, "bound": "chernoff"}}, {}, {}),
+    "training side": (
+        {"defense": "bootstrap", "noises": ["boot"]},
+        {"noises": {"boot": {"n_bootstrap": 12, "sigma_test": 0.35}}},
+        {"train_models": 1, "collect_votes": 1},
+    ),
+    "dataset": (
+        {"dataset": "wine", "attacks": ["mine"], "learner": "class_mean", "defense": "decoupled",
+         "noises": ["train-1-test-0.4"]},
+        {"datasets": {"wine": {"kind": "wine"}},
+         "attacks": {"mine": {"kind": "blending", "norm": 0.05, "rate": 0.02}}},
+        {"make_dataset": 1, "make_poison": 1, "train_undefended": 1, "train_models": 1,
+         "collect_votes": 1},
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run, to whose code entries were added afterwards."""
+    workflow = Workflow(tmp_path_factory.mktemp("finished"), BASE)
+    workflow.run("all", "noise_search", "--cores", "2")
+    follow(ROOT / "docs" / "extending.md", workflow.folder, until="## All five, run")
+    return workflow
+
+
+def test_entries_added_leave_every_result_valid(finished):
+    assert finished.plan("all", "noise_search") == {}
+
+
+@pytest.mark.parametrize("added", ONE_MORE)
+def test_an_experiment_with_an_added_entry_makes_its_own_jobs_alone(added, finished):
+    experiment, tables, jobs = ONE_MORE[added]
+    changed = BASE["experiments"][0] | experiment
+    finished.config = BASE | tables | {"experiments": [*BASE["experiments"], changed]}
+    finished.config["learners"] = BASE["learners"] | tables.get("learners", {})
+    finished.write_config()
+    assert finished.plan("all") == {"certify_votes": 1} | jobs | TABLES

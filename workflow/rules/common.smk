@@ -14,7 +14,8 @@ from certbd.plan import memory, paths, sizes
 from certbd.plan.files import PlanError, checksum, dataset_path
 from certbd.plan.paths import ATTACK, CERTIFICATION, DATASET, EXTERNAL, MODELS, RUN
 from certbd.plan.paths import UNDEFENDED, beside, certificates_of, papers, sigma_of
-from certbd.plan.plan import Plan, external_run_of, run_of
+from certbd.plan.places import external_run_of, run_of
+from certbd.plan.plan import Plan
 from certbd.plan.targets import Targets, where_to_look
 from snakemake.exceptions import WorkflowError
 

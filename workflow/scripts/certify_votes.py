@@ -48,6 +48,7 @@ def main(smk: Any) -> None:
             data=data,
             triggered=triggered,
         )
+        guarantee = training.guarantee_of(side, world)
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         voted = [
             certify.VotedSplit(
@@ -55,7 +56,7 @@ def main(smk: Any) -> None:
             )
             for split, size in sizes.items()
         ]
-        guarantee, paper = training.guarantee_of(side, world), certify.Paper(**settings["paper"])
+        paper = certify.Paper(**settings["paper"])
         table = certify.certify_splits(voted, guarantee, certification, paper, orders)
         log.info("%s", certify.describe(table))
         origin = io.provenance(settings, smk.params.code, made)

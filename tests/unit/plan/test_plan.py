@@ -14,7 +14,8 @@ from snakemake.utils import update_config
 
 from certbd.plan import paths
 from certbd.plan.files import PlanError
-from certbd.plan.plan import Plan, run_of
+from certbd.plan.places import run_of
+from certbd.plan.plan import Plan
 from certbd.plan.stages import STAGES
 from certbd.plan.targets import Targets, where_to_look
 from conftest import ROOT

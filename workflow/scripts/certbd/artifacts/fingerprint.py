@@ -8,7 +8,7 @@ and only then.
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def _imports(path: Path, package: Path) -> set[Path]:
 @cache
 def _imported_names(source: str) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in _executed(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -103,6 +103,14 @@ def _imported_names(source: str) -> set[str]:
                 raise ValueError("a relative import, which no fingerprint follows")
             names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
     return names
+
+
+def _executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from _executed(node)
 
 
 @cache

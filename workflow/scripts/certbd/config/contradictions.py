@@ -1,6 +1,6 @@
 """What a schema cannot say of a configuration: names not defined, settings that do not fit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -145,12 +145,8 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
     defense = experiment["defense"]
     defence = defences.read(defense)
     for name in experiment["noises"]:
-        noise = raw["noises"].get(name)
-        missing = [key for key in defence.needs if noise and key not in noise]
-        if missing:
-            yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
-        elif noise and not defence.without_test_noise and noise.get("sigma_test", 1) == 0:
-            yield from _silent(defence.needs, name, defense)
+        if (entry := raw["noises"].get(name)) is not None:
+            yield from _noise_misfits(entry, defense, name, path)
     if learner := raw["learners"].get(experiment["learner"]):
         yield from _learner_misfits(learner, defense, f"{path}.learner")
     bound = experiment["certify"]["bound"]
@@ -180,10 +176,13 @@ def _unlisted_classes(raw: Entry, experiment: Entry, path: str) -> Iterator[str]
         )
 
 
-def _silent(needs: Sequence[str], name: str, defense: str) -> Iterator[str]:
-    """Refuse votes without noise where the defence needs it."""
-    if "sigma_test" in needs:
-        yield (f"noises.{name}.sigma_test: 0; allowed with defense {defense}: a number above 0")
+def _noise_misfits(entry: Entry, defense: str, name: str, path: str) -> Iterator[str]:
+    """Find a noise without what the defence needs, or votes without noise where it needs some."""
+    defence = defences.read(defense)
+    if missing := [key for key in defence.needs if key not in entry]:
+        yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
+    elif "sigma_test" in defence.needs and not (entry["sigma_test"] or defence.without_test_noise):
+        yield f"noises.{name}.sigma_test: 0; allowed with defense {defense}: a number above 0"
 
 
 def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:

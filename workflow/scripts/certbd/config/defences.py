@@ -64,8 +64,8 @@ class Defence:
         return key
 
 
-def _given(kind: str, keys: Mapping[str, str], noise: Mapping[str, Any]) -> dict[str, Any]:
-    return {"kind": kind} | {field: noise[key] for field, key in keys.items() if key in noise}
+def _given(kind: str, keys: Mapping[str, str], entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": kind} | {field: entry[key] for field, key in keys.items() if key in entry}
 
 
 def names() -> tuple[str, ...]:

@@ -103,7 +103,7 @@ def _allowed(value: schema.Schema) -> str:
     if not said:
         said = [text.format(value[key]) for key, text in TOLD.items() if key in value]
     if not said and "$ref" in value:
-        said = [f"as {value['$ref'].split('/')[-1]}"]
+        said = ["keys of its own, below"]
     return "; ".join(said).replace("|", "\\|").replace("\n", " ")
 
 

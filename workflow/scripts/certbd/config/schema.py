@@ -19,8 +19,8 @@ TITLE = {
     "`experiments` says what runs.",
 }
 TABLES = {
-    "datasets": "a dataset; docs/datasets.md describes each kind",
-    "attacks": "an attack that is simulated, or none",
+    "datasets": "datasets (docs/datasets.md describes each kind)",
+    "attacks": "attacks that are simulated, or none",
     "learners": "what is trained",
 }
 FOLDER_OF = {
@@ -36,19 +36,25 @@ def whole() -> Schema:
     parts = _Parts()
     settings = parts.of(types.Settings)
     tables = {
-        name: parts.table(f"{name}_entry", _by_kind(parts, FOLDER_OF[name], said))
+        name: parts.table(
+            f"{name}_entry", _by_kind(parts, FOLDER_OF[name], said), f"{said}, by name"
+        )
         for name, said in TABLES.items()
     }
     parts.definitions["features"] = _by_kind(parts, entries.MAPS, "what a learner sees of inputs")
     properties = settings["properties"] | tables
-    properties["noises"] = parts.table("noise", _noise(parts))
-    properties["experiments"] = {"type": "array", "minItems": 1, "items": _experiment(parts)}
+    properties["noises"] = parts.table("noise", _noise(parts), "parameters of noise, by name")
+    properties["experiments"] = {
+        "description": "what runs: each a dataset, attacks, a defence, noises and a learner",
+        "type": "array",
+        "minItems": 1,
+        "items": _experiment(parts),
+    }
     for name, entry, said in (
         ("search", _search(parts), "searches for the parameters of defences, by name"),
         ("reference", parts.of(types.Reference), "published results, by name"),
     ):
-        table = parts.table(name, entry)
-        properties[PLURAL[name]] = {"description": said, "default": {}} | table
+        properties[PLURAL[name]] = {"default": {}} | parts.table(name, entry, said)
     return TITLE | {
         "type": "object",
         "additionalProperties": False,
@@ -71,11 +77,12 @@ class _Parts:
         self.definitions |= {name: _plain(part, found) for name, part in found.items()}
         return _plain(made, found)
 
-    def table(self, name: str, entry: Schema) -> Schema:
-        """Return the schema of a dictionary of named entries."""
+    def table(self, name: str, entry: Schema, said: str) -> Schema:
+        """Return the schema of a dictionary of named entries, and what is said of it."""
         self.of(types.Trained)  # defines Name
         self.definitions[name] = entry
         return {
+            "description": said,
             "type": "object",
             "propertyNames": {"$ref": "#/$defs/Name"},
             "additionalProperties": {"$ref": f"#/$defs/{name}"},

@@ -3,4 +3,9 @@
 A training side whose defence has its own name (``bagging``, ``statistic``) needs none here.
 """
 
-KINDS = ("rab", "cert_ssb", "decoupled", "discrete")
+KINDS = (
+    "rab",
+    "cert_ssb",
+    "decoupled",
+    "discrete",
+)

@@ -1,7 +1,4 @@
-"""The plan of a configuration: settings and identities of every stage, by the axes of its path.
-
-Wildcards are whatever has the axes as attributes: Snakemake's, or `SimpleNamespace`.
-"""
+"""The plan of a configuration: settings and identities of every stage, by the axes of its path."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -13,10 +10,12 @@ from certbd.artifacts import seals
 from certbd.artifacts.fingerprint import fingerprint
 from certbd.certify.claims import is_scored
 from certbd.config import defences
-from certbd.config.axes import EXTERNAL, SEARCH_BOUND, Certification, Run
+from certbd.config.axes import SEARCH_BOUND, Run
 from certbd.config.config import Config, read_config
+from certbd.data import datasets
 from certbd.learners import learner as learners
 from certbd.plan import files, refusals, used
+from certbd.plan.places import certification_of, models_of_chunk, external_run_of, run_of
 from certbd.plan.stages import STAGES
 
 Settings = dict[str, Any]
@@ -157,8 +156,9 @@ class Plan:
 
     def dataset(self, name: str) -> Settings:
         """Return what a dataset is made from: classes, other settings and content of its files."""
-        known = {"classes": self.outlines[name].classes, "content": self.contents[name]}
-        entry = dict(self.config.datasets[name]) | known
+        entry = dict(self.config.datasets[name]) | {"content": self.contents[name]}
+        if "classes" in type(datasets.read(self.config.datasets[name])).model_fields:
+            entry["classes"] = self.outlines[name].classes
         return {key: entry[key] for key in sorted(entry) if key not in ("path", "download")}
 
     def _learner(self, name: str) -> Settings:
@@ -212,7 +212,7 @@ class Plan:
         return self._trained(wildcards) | {
             "n_classes": len(self.outlines[wildcards.dataset].classes),
             "training_data": self._training_data(wildcards),
-            **_chunk(wildcards),
+            **models_of_chunk(wildcards),
         }
 
     def _votes_settings(self, wildcards: Any) -> Settings:
@@ -221,7 +221,7 @@ class Plan:
         return self._trained(wildcards) | {
             "testing": self.config.test_side(run).settings(),
             "scores": run in self.scored,
-            **_chunk(wildcards),
+            **models_of_chunk(wildcards),
         }
 
     def _certificates_settings(self, wildcards: Any) -> Settings:
@@ -278,29 +278,3 @@ class Plan:
 
     def _reach_settings(self, _: Any) -> Settings:
         return dict(self.config.reach)
-
-
-def _chunk(wildcards: Any) -> Settings:
-    """Return the models of a job's chunk, where there is one: first, and the one after the last."""
-    if not hasattr(wildcards, "chunk"):
-        return {}
-    first, last = map(int, wildcards.chunk.split("-"))
-    return {"models": [first, last + 1]}
-
-
-def run_of(wildcards: Any) -> Run:
-    """Return the run whose folder these wildcards name."""
-    axes = {name: getattr(wildcards, name) for name in Run._fields}
-    return Run(**axes | {"seed": int(wildcards.seed)})
-
-
-def external_run_of(wildcards: Any) -> Run:
-    """Return the run of votes from elsewhere whose folder these wildcards name."""
-    axes = {name: getattr(wildcards, name) for name in Run._fields if name != "defense"}
-    return Run(**axes | {"defense": EXTERNAL, "seed": int(wildcards.seed)})
-
-
-def certification_of(wildcards: Any) -> Certification:
-    """Return the certification whose folder these wildcards name."""
-    alpha, size = float(wildcards.alpha), int(wildcards.n_models)
-    return Certification(size, wildcards.bound, alpha, wildcards.multiplicity)

@@ -3,4 +3,7 @@
 Nothing is counted here.
 """
 
-KINDS = ("noise", "flips")
+KINDS = (
+    "noise",
+    "flips",
+)

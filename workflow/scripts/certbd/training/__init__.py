@@ -5,4 +5,10 @@ sees, ``guarantee.py`` with what follows for its votes, and ``audit.py``, which 
 reads, with how that is tried. Test inputs have no part in training.
 """
 
-KINDS = ("gaussian", "per_sample", "flips", "bagging", "statistic")
+KINDS = (
+    "gaussian",
+    "per_sample",
+    "flips",
+    "bagging",
+    "statistic",
+)

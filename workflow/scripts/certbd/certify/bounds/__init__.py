@@ -6,4 +6,10 @@ alone, ``unanimous(n_models, alpha)``, the bound on votes that all agree. The ma
 `theory`.
 """
 
-KINDS = ("majority", "clopper_pearson", "runner_up", "hoeffding", "kl")
+KINDS = (
+    "majority",
+    "clopper_pearson",
+    "runner_up",
+    "hoeffding",
+    "kl",
+)

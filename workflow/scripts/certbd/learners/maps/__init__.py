@@ -1,3 +1,8 @@
 """Feature maps, each in a file of its own; ``docs/extending.md`` says how to add one."""
 
-KINDS = ("pixels", "dct", "random_conv", "encoder")
+KINDS = (
+    "pixels",
+    "dct",
+    "random_conv",
+    "encoder",
+)
