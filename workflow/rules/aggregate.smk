@@ -1,4 +1,4 @@
-"""Stage aggregate, without torch. From: all tables of certificates. To: results/summary.csv (a row an
+"""Stage aggregate, without torch. From: all tables of certificates. To: results/summary.csv (one row per
 experiment), results/curves.csv (certified accuracy against radius) and results/figures/.
 """
 

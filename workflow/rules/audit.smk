@@ -11,7 +11,7 @@ AUDIT_FIGURES = [f"results/figures/{dataset}/audit.svg" for dataset in AUDITED_D
 
 
 rule audit:
-    """Needs the tables and figures of the audit, and the page with it; makes nothing more: the name
+    """Needs the tables and figures of the audit, and the page with it; makes nothing more, because it is the name
     of a target.
     """
     input:
@@ -56,7 +56,7 @@ rule audit_certificates:
 rule make_audit:
     """Needs the trials and checks of every experiment; makes the two tables of the audit.
 
-    It waits for the page, which reads the tables that lie in results/ while it is made.
+    It waits for the page, because the page reads the tables that lie in results/ while it is made.
     """
     input:
         page=ancient("results/report.html"),

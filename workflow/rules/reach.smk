@@ -4,7 +4,7 @@ results/figures/reach.svg, what discrete noise can cover at most, if all models 
 
 
 rule reach:
-    """Needs results/reach.csv and its figure; makes nothing more: the name of a target."""
+    """Needs results/reach.csv and its figure; makes nothing more, because it is the name of a target."""
     input:
         "results/reach.csv",
         "results/figures/reach.svg",

@@ -29,7 +29,7 @@ onsuccess:
 
 
 rule report:
-    """Needs results/report.html; makes nothing more: the name of a target."""
+    """Needs results/report.html; makes nothing more, because it is the name of a target."""
     input:
         "results/report.html",
 
@@ -37,7 +37,7 @@ rule report:
 rule build_report:
     """Needs summary, curves, certificates, noise and inputs of every experiment; makes the page.
 
-    The audit is no input, or every later run would audit, too. The script shows the one in
+    The audit is no input, because otherwise every later run would audit, too. The script shows the one in
     results/ if its provenance names exactly these certificates.
     """
     input:

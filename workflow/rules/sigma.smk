@@ -4,7 +4,7 @@ the noise of every training, benign and triggered test input.
 
 
 rule optimise_sigma:
-    """Needs a poison set; makes each input's noise with pilot models apart from those that vote."""
+    """Needs a poison set; makes each input's noise by sigma ascent, with pilot models that do not vote."""
     input:
         data=f"{DATASET}/data.npz",
         poisoned=f"{ATTACK}/poisoned.npz",

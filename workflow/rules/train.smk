@@ -1,5 +1,5 @@
 """Stage train. From: a poison set, and the noise on its inputs. To: {run}/models/, one safetensors
-file a chunk of models, each trained on a noisy copy of its own.
+file per chunk of models, each of which is trained on a noisy copy of its own.
 """
 
 

@@ -1,5 +1,5 @@
-"""Stage votes. From: a chunk of models and the test inputs. To: {run}/votes/, one Parquet file a
-chunk: one vote of each model on each benign and triggered input, under the noise that its
+"""Stage votes. From: a chunk of models and the test inputs. To: {run}/votes/, one Parquet file per
+chunk, with one vote of each model on each benign and triggered input, under the noise that its
 certificate uses.
 """
 
