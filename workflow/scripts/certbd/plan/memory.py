@@ -51,10 +51,10 @@ def of_undefended(size: Size, learner: Footprint, device: str) -> int:
     return of_training(size, learner, 1, device) + _sum(2 * size.stored, 2 * size.mb(size.test))
 
 
-def of_sigma(size: Size, learner: Footprint, search: Mapping[str, Any], device: str) -> int:
+def of_sigma(size: Size, learner: Footprint, search: Any, device: str) -> int:
     """Memory of the job that optimises noise: what all pilots keep of an input and its draws."""
-    kept = max(EVALUATED, search["pilots"] * search["draws"] * learner.kept / MB)
-    training = of_training(size, learner, search["pilots"], device)
+    kept = max(EVALUATED, search.pilots * search.draws * learner.kept / MB)
+    training = of_training(size, learner, search.pilots, device)
     return training + _sum(2 * size.stored, 2 * size.mb(size.test), 2 * kept)
 
 
