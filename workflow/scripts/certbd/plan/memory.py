@@ -59,7 +59,7 @@ def of_sigma(size: Size, learner: Footprint, search: Any, device: str) -> int:
 
 
 def of_voting(size: Size, learner: Footprint, n_models: int, scored: bool, device: str) -> int:
-    """Memory of a job in which some models vote; a score is kept as a list a vote."""
+    """Memory of a job in which some models vote; a score is kept as one list per vote."""
     votes = 2 * size.test * n_models * (60 + (200 + 12 * size.n_classes) * scored) / MB
     seen = 3 * 4 * 2 * size.test * learner.features / MB
     models = (3 * n_models * learner.model + 2 * learner.mapping) / MB
