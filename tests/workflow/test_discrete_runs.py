@@ -108,7 +108,7 @@ def changed(table=None, **entries):
         (changed("noises", few={"beta": 0.9, "values": 1}), "noises.few.values: 1 is less than"),
         (
             changed("noises", few={"beta": 0.9, "beta_labels": 0.4}),
-            "beta must be between 1/2 (a value drawn anew) and 1",
+            "beta must be between 1/2 (a value drawn at random) and 1",
         ),
         (
             changed("datasets", **{"digits01-binary": {"kind": "digits", "subset": {"test": 1}}}),

@@ -149,6 +149,7 @@ def test_a_run_that_is_stopped_goes_on_and_ends_the_same(undisturbed, tmp_path, 
 
 
 RUN = "digits01/one_pixel/decoupled/train-1-test-0.4/class_mean/seed-0"
+MODELS = "digits01/one_pixel/models/gaussian-1.0/class_mean/seed-0"
 CERTIFIED = f"{RUN}/majority-0.3-per_input-n2"
 NETWORK = "digits01/one_pixel/undefended/tiny"
 READERS = {  # script: what it reads, what it makes
@@ -156,7 +157,7 @@ READERS = {  # script: what it reads, what it makes
         {
             "data": "digits01/data.npz",
             "triggered": "digits01/one_pixel/triggered.npz",
-            "models": f"{RUN}/models/chunk-1-1.safetensors",
+            "models": f"{MODELS}/chunk-1-1.safetensors",
         },
         {"votes": f"{RUN}/votes/chunk-1-1.parquet"},
     ),
@@ -206,7 +207,9 @@ def run_stage(results, made, script, intact=None):
     reads, makes = READERS[script]
     first = (intact or results) / next(iter(makes.values()))
     if script == "plot_attack_success":
-        origin = {"settings": {"datasets": ["digits01"]}, "code": "", "inputs": {}}
+        looks = {"colours": {"decoupled": {"majority": "#009e73"}}, "frozen": []}
+        settings = {"datasets": ["digits01"], "looks": looks}
+        origin = {"settings": settings, "code": "", "inputs": {}}
     elif first.suffix == ".json":
         origin = json.loads(first.read_text())
     else:
@@ -227,7 +230,7 @@ def run_stage(results, made, script, intact=None):
                     for name, file in makes.items()
                 }
             ),
-            params=SimpleNamespace(**{key: origin[key] for key in ("settings", "code", "inputs")}),
+            params=Files({key: origin[key] for key in ("settings", "code", "inputs")}),
             resources=SimpleNamespace(device="cpu", pretrained=""),
             log=[made.parent / "log"],
         )

@@ -6,7 +6,7 @@ from conftest import ROOT, Workflow
 
 FIGURE = ROOT / "docs" / "figures" / "rulegraph"
 REMEDY = (
-    "draw it anew: snakemake --rulegraph > docs/figures/rulegraph.dot && "
+    "draw it again: snakemake --rulegraph > docs/figures/rulegraph.dot && "
     "dot -Tsvg docs/figures/rulegraph.dot > docs/figures/rulegraph.svg"
 )
 

@@ -82,7 +82,7 @@ rule plot_certified_accuracy:
 rule plot_sigma_distribution:
     """Needs the noise that cert_ssb optimised; makes its distribution."""
     input:
-        sigma=[sigma_of(run) for run in TARGETS.searched],
+        sigma=[PLAN.sigma_of(run) for run in TARGETS.searched],
     output:
         figures=report(
             TARGETS.sigma_figures,

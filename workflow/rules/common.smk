@@ -12,8 +12,16 @@ from certbd.artifacts.io import DataError
 from certbd.config.config import ConfigError
 from certbd.plan import memory, paths, sizes
 from certbd.plan.files import PlanError, checksum, dataset_path
-from certbd.plan.paths import ATTACK, CERTIFICATION, DATASET, EXTERNAL, MODELS, RUN
-from certbd.plan.paths import UNDEFENDED, beside, certificates_of, papers, sigma_of
+from certbd.plan.paths import (
+    ATTACK,
+    CERTIFICATION,
+    DATASET,
+    EXTERNAL,
+    MODELS,
+    RUN,
+    SIGMA,
+)
+from certbd.plan.paths import TRAINED, UNDEFENDED, beside, certificates_of, papers
 from certbd.plan.places import external_run_of, run_of
 from certbd.plan.plan import Plan
 from certbd.plan.targets import Targets, where_to_look
@@ -37,7 +45,7 @@ CONFIG, TARGETS = PLAN.config, Targets(PLAN)
 
 def sigma_file(wildcards):
     """The file of sample-specific noise, for runs that have it."""
-    return f"{RUN}/sigma.parquet" if PLAN.optimises(wildcards) else []
+    return PLAN.trained(wildcards, SIGMA) if PLAN.optimises(wildcards) else []
 
 
 def for_training(wildcards, file):

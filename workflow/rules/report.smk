@@ -11,7 +11,7 @@ PAGE_INPUTS = {
     "sums": "results/provenance.json",
     "certificates": [certificates_of(*row) for row in TARGETS.rows],
     "undefended": TARGETS.undefended,
-    "sigma": [sigma_of(run) for run in TARGETS.searched],
+    "sigma": [PLAN.sigma_of(run) for run in TARGETS.searched],
     "data": expand(f"{DATASET}/data.npz", dataset=TARGETS.datasets),
     "triggered": [
         f"{ATTACK}/triggered.npz".format(dataset=dataset, attack=attack)

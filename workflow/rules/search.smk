@@ -60,7 +60,7 @@ rule plot_noise_search:
     params:
         settings=lambda w: {
             "search": w.search,
-            "parameter": PLAN.searched_label(w.search),
+            "parameter": TARGETS.searched_label(w.search),
             "attack_norm": float(
                 CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
             ),

@@ -1,4 +1,4 @@
-"""Stage sigma, for cert_ssb. From: a poison set and an entry of `noises`. To: {run}/sigma.parquet,
+"""Stage sigma, for cert_ssb. From: a poison set and an entry of `noises`. To: {models}/sigma.parquet,
 the noise of every training, benign and triggered test input.
 """
 
@@ -10,17 +10,17 @@ rule optimise_sigma:
         poisoned=f"{ATTACK}/poisoned.npz",
         triggered=f"{ATTACK}/triggered.npz",
     output:
-        sigma=f"{RUN}/sigma.parquet",
+        sigma=SIGMA,
     log:
-        f"{RUN}/logs/optimise_sigma.log",
+        f"{TRAINED}/logs/optimise_sigma.log",
     benchmark:
-        f"{RUN}/benchmarks/optimise_sigma.tsv"
+        f"{TRAINED}/benchmarks/optimise_sigma.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1
     resources:
         mem_mb=lambda w: memory.of_sigma(
-            *sizes.sizes_of(PLAN, w), CONFIG.noises[w.noise]["search"], CONFIG.device
+            *sizes.sizes_of(PLAN, w), PLAN.sides[w.training].search, CONFIG.device
         ),
         runtime=240,
         gpu=0 if CONFIG.device == "cpu" else 1,

@@ -1,5 +1,6 @@
-"""Stage train. From: a poison set, and the noise on its inputs. To: {run}/models/, one safetensors
-file per chunk of models, each of which is trained on a noisy copy of its own.
+"""Stage train. From: a poison set, and the noise on its inputs. To: {models}/, one
+safetensors file per chunk of models, each of which is trained on a view of the set of its own. Test sides
+have no part in it, so entries of `noises` that differ only there share models.
 """
 
 
@@ -15,9 +16,9 @@ rule train_models:
     output:
         models=MODELS if CONFIG.keep_models else temp(MODELS),
     log:
-        f"{RUN}/logs/train_models-{{chunk}}.log",
+        f"{TRAINED}/logs/train_models-{{chunk}}.log",
     benchmark:
-        f"{RUN}/benchmarks/train_models-{{chunk}}.tsv"
+        f"{TRAINED}/benchmarks/train_models-{{chunk}}.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1

@@ -10,7 +10,7 @@ rule collect_votes:
         data=f"{DATASET}/data.npz",
         triggered=f"{ATTACK}/triggered.npz",
         sigma=sigma_file,
-        models=MODELS,
+        models=lambda w: PLAN.trained(w, MODELS),
     output:
         votes=f"{RUN}/votes/chunk-{{chunk}}.parquet",
     log:

@@ -19,7 +19,7 @@ from certbd.training.world import largest_norm
 
 
 def main(smk: Any) -> None:
-    """Make ``audit.parquet``, one row a trial, and ``noise_audit.parquet``, one row a check."""
+    """Make ``audit.parquet``, a row per trial, and ``noise_audit.parquet``, a row per check."""
     settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk) as log:
         case = read_case(settings, smk.input, made, smk.resources)

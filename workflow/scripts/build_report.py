@@ -12,7 +12,7 @@ from certbd.report.looks import Looks
 
 
 def main(smk: Any) -> None:
-    """Make ``report.html``, or make it anew where it is an input: after the audit."""
+    """Make ``report.html``, or make it again where it is an input: after the audit."""
     rows, made = smk.params.settings["rows"], smk.params.inputs
     with job_log(smk) as log:
         products.check_sums(smk.input.sums)

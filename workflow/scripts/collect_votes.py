@@ -59,7 +59,7 @@ def main(smk: Any) -> None:
 
 
 def _table(votes: dict[str, NDArray[np.int16]], indices: range) -> pd.DataFrame:
-    """Return a row a vote, sorted by model, split and sample, from votes (models, inputs)."""
+    """Return one row per vote, sorted by model, split and sample, from votes (models, inputs)."""
     sizes = [part.shape[1] for part in votes.values()]
     split = np.repeat(range(len(votes)), sizes)
     sample = np.concatenate([np.arange(size) for size in sizes])

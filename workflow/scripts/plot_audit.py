@@ -1,4 +1,4 @@
-"""Draw certified against broken, a figure a dataset."""
+"""Draw certified against broken, one figure per dataset."""
 
 from typing import Any
 

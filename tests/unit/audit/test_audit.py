@@ -339,7 +339,7 @@ def test_a_linear_classifiers_worst_step_is_found_and_its_score_is_the_quantile(
     cosine = ((moved - inputs)[1:] @ across) * np.where(labels[1:] == 0, 1, -1) / norms[1:]
     assert (cosine > 0.999).all()
     noisy = torch.from_numpy(inputs) + 0.3 * draws[:, None]
-    found = attackers.score(noisy @ weights.T, torch.tensor(labels))
+    found = attackers.margin_score(noisy @ weights.T, torch.tensor(labels))
     margin = np.abs(inputs @ (weights[1] - weights[0]).numpy())
     exact = margin / (0.3 * np.linalg.norm((weights[1] - weights[0]).numpy()))
     np.testing.assert_allclose(found, exact, rtol=0.05, atol=0.05)

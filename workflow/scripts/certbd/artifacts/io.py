@@ -71,7 +71,7 @@ def provenance(settings: Mapping[str, Any], code: str, inputs: Mapping[str, str]
     Parameters
     ----------
     settings : mapping
-        The slice of the configuration that its stage uses, seeds among it.
+        The settings that its stage uses, seeds among them.
     code : str
         The fingerprint of its script (`fingerprint.fingerprint`).
     inputs : mapping

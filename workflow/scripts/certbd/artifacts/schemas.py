@@ -30,7 +30,7 @@ VOTES = pa.schema(
 
 
 def scored_votes(n_classes: int) -> pa.Schema:
-    """Return the columns of votes with one score a class, for bounds on mean scores."""
+    """Return the columns of votes with one score per class, for bounds on mean scores."""
     return VOTES.append(pa.field("score", pa.list_(pa.float32(), n_classes), nullable=False))
 
 

@@ -2,7 +2,7 @@
 
 A seal is the SHA-256 of the whole file, in the file itself: in the zip comment of an npz file, in
 the provenance of a Parquet, safetensors, SVG or JSON file. It is taken with its own 64 digits as
-zeros. It shows damage, not forgery: whoever can write the file can seal it anew.
+zeros. It shows damage, not forgery: whoever can write the file can seal it again.
 """
 
 import hashlib

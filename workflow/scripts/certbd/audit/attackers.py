@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from certbd import rng
 from certbd.artifacts.io import PoisonedSet
-from certbd.audit.descent import EVALUATION_BYTES, descend, parts, score
+from certbd.audit.descent import EVALUATION_BYTES, descend, margin_score, parts
 from certbd.learners import closed_form
 from certbd.learners.layers import LinearClassifier
 from certbd.learners.networks import Ensemble, logits, saved_bytes
@@ -78,10 +78,10 @@ def _step_part(
 
     def scores(blocks: Sequence[Tensor]) -> Tensor:
         if some >= len(draws):
-            return score(answers(blocks[0], slice(None)), targets)
+            return margin_score(answers(blocks[0], slice(None)), targets)
         few = [slice(start, start + some) for start in range(0, len(draws), some)]
         found = [checkpoint(answers, blocks[0], part, use_reentrant=False) for part in few]
-        return score(torch.cat(found), targets)
+        return margin_score(torch.cat(found), targets)
 
     (step,) = descend(scores, [(norms, clean[0].numel())])
     return inputs + step.reshape(clean.shape).numpy()
@@ -110,7 +110,7 @@ class ClassMeans:
         noisy = inputs + sigma[:, None] * self.draws[:, None]  # (pilots, n, features)
         means = self.means[:, None] + shifts  # (pilots, n, classes, features)
         answers = (means * noisy[:, :, None]).sum(-1) - means.square().sum(-1) / 2
-        return score(answers, labels)
+        return margin_score(answers, labels)
 
     def _in_parts(self, n: int) -> list[slice]:
         return parts(n, 4 * self.means.nbytes)
@@ -275,7 +275,7 @@ def worst_rows(
             checkpoint(answers, blocks[0][0], pilot, use_reentrant=False)
             for pilot in range(len(noise[0]))
         ]
-        return score(torch.stack(found)[:, None], torch.tensor([label]))
+        return margin_score(torch.stack(found)[:, None], torch.tensor([label]))
 
     dimension = size + both * rows.shape[1]
     (block,) = descend(scores, [(np.array([norm]), dimension)], SURROGATE_STEPS)

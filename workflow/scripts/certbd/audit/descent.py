@@ -1,7 +1,7 @@
-"""The score of a label among pilot models, and its descent within given norms.
+"""The margin score of a label among pilot models, and its descent within given norms.
 
-The score is the pilots' margin over the next label, mean over standard deviation, which for a
-linear classifier under Gaussian noise is ``ppf(p_A)`` itself. Steps follow Frank and Wolfe (Naval
+It is the pilots' margin over the next label, mean over standard deviation, which for a linear
+classifier under Gaussian noise is ``ppf(p_A)`` itself. Steps follow Frank and Wolfe (Naval
 Research Logistics Quarterly 3, 1956), pushed out to the sphere.
 """
 
@@ -17,8 +17,8 @@ EVALUATION_BYTES = 2**27
 """Memory for what pilots keep of their evaluations: inputs x pilots."""
 
 
-def score(answers: Tensor, labels: Tensor) -> Tensor:
-    """Return the score (n,) of labels (n,) from the pilots' logits (pilots, n, classes)."""
+def margin_score(answers: Tensor, labels: Tensor) -> Tensor:
+    """Return the margin score (n,) of labels (n,) from the pilots' logits (pilots, n, classes)."""
     own = torch.nn.functional.one_hot(labels, answers.shape[-1]).bool()
     rest = answers.masked_fill(own, -torch.inf).amax(-1)
     margins = answers.masked_fill(~own, 0).sum(-1) - rest  # (pilots, n)

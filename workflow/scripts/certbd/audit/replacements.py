@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from certbd.artifacts.io import PoisonedSet
 from certbd.audit.attackers import Inputs
-from certbd.audit.descent import EVALUATION_BYTES, score
+from certbd.audit.descent import EVALUATION_BYTES, margin_score
 from certbd.learners.networks import Ensemble, logits, saved_bytes
 
 FAR = 1e4
@@ -73,7 +73,7 @@ def flip_features(
             candidates = moved.repeat(len(some), 1)
             candidates[torch.arange(len(some)), some] = (moved[some] < 0.5).float()
             answers = logits(module, pilots, noisy(candidates.reshape(-1, *point.shape)))
-            scores.append(score(answers, torch.full((len(some),), label)))
+            scores.append(margin_score(answers, torch.full((len(some),), label)))
         chosen = int(torch.cat(scores).masked_fill(changed, torch.inf).argmin())
         moved[chosen], changed[chosen] = float(moved[chosen] < 0.5), True
     return moved.reshape(point.shape).numpy()

@@ -1,6 +1,6 @@
 """Layers that hold one network or several side by side, linear classifiers, and weights.
 
-Every module takes inputs (batch, *input shape) and returns one logit a class, (batch, classes).
+Every module takes inputs (batch, *input shape) and returns one logit per class, (batch, classes).
 It is only the shape of a model: ensembles hold the parameters and buffers of many at once.
 """
 

@@ -37,7 +37,7 @@ class Learner(Entry):
     """Whether it sees its inputs through class means alone under Gaussian noise (`from_means`)."""
     learns_from: ClassVar[tuple[str, ...]] = ("noisy", "flipped", "rows")
     """Views of a training set that it learns from: inputs with Gaussian noise, features and labels
-    drawn anew, rows drawn, sums over classes with noise (`from_sums`)."""
+    drawn at random, rows drawn, sums over classes with noise (`from_sums`)."""
     searched_by: ClassVar[str | None] = None
     """Which search of the audit finds its worst training sets (`audit.SEARCHES`)."""
 

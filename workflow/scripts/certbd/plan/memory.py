@@ -51,15 +51,15 @@ def of_undefended(size: Size, learner: Footprint, device: str) -> int:
     return of_training(size, learner, 1, device) + _sum(2 * size.stored, 2 * size.mb(size.test))
 
 
-def of_sigma(size: Size, learner: Footprint, search: Mapping[str, Any], device: str) -> int:
+def of_sigma(size: Size, learner: Footprint, search: Any, device: str) -> int:
     """Memory of the job that optimises noise: what all pilots keep of an input and its draws."""
-    kept = max(EVALUATED, search["pilots"] * search["draws"] * learner.kept / MB)
-    training = of_training(size, learner, search["pilots"], device)
+    kept = max(EVALUATED, search.pilots * search.draws * learner.kept / MB)
+    training = of_training(size, learner, search.pilots, device)
     return training + _sum(2 * size.stored, 2 * size.mb(size.test), 2 * kept)
 
 
 def of_voting(size: Size, learner: Footprint, n_models: int, scored: bool, device: str) -> int:
-    """Memory of a job in which some models vote; a score is kept as a list a vote."""
+    """Memory of a job in which some models vote; a score is kept as one list per vote."""
     votes = 2 * size.test * n_models * (60 + (200 + 12 * size.n_classes) * scored) / MB
     seen = 3 * 4 * 2 * size.test * learner.features / MB
     models = (3 * n_models * learner.model + 2 * learner.mapping) / MB

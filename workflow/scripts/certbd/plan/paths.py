@@ -9,7 +9,9 @@ from certbd.config.axes import Certification, Run
 DATASET = "results/{dataset}"
 ATTACK = f"{DATASET}/{{attack}}"
 RUN = f"{ATTACK}/{{defense}}/{{noise}}/{{learner}}/seed-{{seed}}"
-MODELS = f"{RUN}/models/chunk-{{chunk}}.safetensors"
+TRAINED = f"{ATTACK}/models/{{training}}/{{learner}}/seed-{{seed}}"
+MODELS = f"{TRAINED}/chunk-{{chunk}}.safetensors"
+SIGMA = f"{TRAINED}/sigma.parquet"
 CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
 EXTERNAL = CERTIFICATION.replace("{defense}", "external")
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
@@ -22,7 +24,7 @@ WILDCARDS = {
     "bound": r"[a-z_]+",
     "multiplicity": r"[a-z_]+",
     "n_models": r"\d+",
-} | dict.fromkeys(("dataset", "attack", "noise", "learner", "search"), NAME)
+} | dict.fromkeys(("dataset", "attack", "noise", "training", "learner", "search"), NAME)
 """Regular expression of each axis in a path."""
 
 
@@ -35,11 +37,6 @@ def certificates_of(run: Run, certification: Certification) -> str:
 def beside(certificates: str, name: str) -> str:
     """Return another file of the folder of a table of certificates."""
     return certificates.replace("certificates.parquet", name)
-
-
-def sigma_of(run: Run) -> str:
-    """Return the file of sample-specific noise of a run."""
-    return f"{RUN}/sigma.parquet".format(**run._asdict())
 
 
 def undefended_of(run: Run, learner: str) -> str:

@@ -10,12 +10,12 @@ from certbd.artifacts import seals
 from certbd.artifacts.fingerprint import fingerprint
 from certbd.certify.claims import is_scored
 from certbd.config import defences
-from certbd.config.axes import SEARCH_BOUND, Run
+from certbd.config.axes import EXTERNAL, SEARCH_BOUND, Run
 from certbd.config.config import Config, read_config
 from certbd.data import datasets
 from certbd.learners import learner as learners
-from certbd.plan import files, refusals, used
-from certbd.plan.places import certification_of, models_of_chunk, external_run_of, run_of
+from certbd.plan import files, paths, refusals, used
+from certbd.plan.places import certification_of, external_run_of, models_of_chunk, run_of
 from certbd.plan.stages import STAGES
 
 Settings = dict[str, Any]
@@ -43,6 +43,7 @@ class Plan:
         self.config, self.scripts = config, scripts
         rows, searches = config.rows, config.searches.values()
         self.runs = list(dict.fromkeys(run for run, _ in rows if run not in config.external))
+        self.sides = {side.folder: side for side in map(config.training_side, self.runs)}
         self.scored = {run for run, cert in rows if is_scored(cert.bound)}
         named = {run.dataset for run in self.runs} | {search["dataset"] for search in searches}
         self.outlines = {name: files.outline(config, name) for name in sorted(named)}
@@ -99,10 +100,23 @@ class Plan:
         return self.code(STAGES[stage].script, *self.entries(stage, wildcards))
 
     def _where(self, stage: str, wildcards: Any) -> Any:
-        """Return the axes behind a name that stands for several: a search, the table of reach."""
+        """Return the axes behind names that stand for several: a search, a noise."""
         if stage == "search":
             return SimpleNamespace(**self.config.searches[wildcards.search], bound=SEARCH_BOUND)
-        return SimpleNamespace(**self.config.reach) if stage == "reach" else wildcards
+        if stage == "reach":
+            return SimpleNamespace(**self.config.reach)
+        if "defense" not in STAGES[stage].axes or wildcards.defense == EXTERNAL:
+            return wildcards
+        axes = {axis: getattr(wildcards, axis) for axis in STAGES[stage].axes}
+        return SimpleNamespace(**axes, training=self.config.training_side(run_of(wildcards)).folder)
+
+    def trained(self, wildcards: Any, path: str) -> str:
+        """Return a path below the models of a run, or of models; other axes stay open."""
+        return path.replace("{training}", self._side(wildcards).folder)
+
+    def sigma_of(self, run: Run) -> str:
+        """Return the file of a run with the noise that was optimised for each input."""
+        return self.trained(run, paths.SIGMA).format(**run._asdict())
 
     def settings(self, stage: str) -> OfWildcards:
         """Return the function of wildcards that gives a stage's settings."""
@@ -122,10 +136,14 @@ class Plan:
             if name != "sigma" or self.optimises(where)
         }
 
-    @staticmethod
-    def optimises(wildcards: Any) -> bool:
-        """Return whether a run has ``sigma.parquet``: noise that is optimised for each input."""
-        return bool(defences.read(wildcards.defense).side.optimises)
+    def optimises(self, where: Any) -> bool:
+        """Return whether there is ``sigma.parquet``: noise that is optimised for each input.
+
+        `where` is a run, or has the axis ``training``.
+        """
+        if hasattr(where, "training"):
+            return bool(self.sides[where.training].optimises)
+        return bool(self.config.training_side(where).optimises)
 
     def identity(self, stage: str, wildcards: Any) -> str:
         """Return the identity of what a stage makes: of settings, code and all before it."""
@@ -199,13 +217,17 @@ class Plan:
         return self._trained(wildcards)
 
     def _trained(self, wildcards: Any) -> Settings:
-        """Return what trains the models of a run: training side, learner, seed."""
-        run = run_of(wildcards)
+        """Return what trains models: training side, learner, seed."""
         return {
-            "training": self.config.training_side(run).settings(),
-            "learner": self.learner(run.learner),
-            "seed": run.seed,
+            "training": self._side(wildcards).settings(),
+            "learner": self.learner(wildcards.learner),
+            "seed": int(wildcards.seed),
         }
+
+    def _side(self, wildcards: Any) -> Any:
+        if hasattr(wildcards, "training"):
+            return self.sides[wildcards.training]
+        return self.config.training_side(run_of(wildcards))
 
     def _models_settings(self, wildcards: Any) -> Settings:
         """Return what trains an ensemble; of its models only those of a job's chunk."""
@@ -270,11 +292,6 @@ class Plan:
             "learner": self.learner(asked["learner"]),
             "attack_norm": float(self.config.attacks[asked["attack"]]["norm"]),
         }
-
-    def searched_label(self, search: str) -> str:
-        """Return what a search tries on the training side, for an axis."""
-        label: str = defences.read(self.config.searches[search]["defense"]).side.parameter
-        return label
 
     def _reach_settings(self, _: Any) -> Settings:
         return dict(self.config.reach)

@@ -7,6 +7,10 @@ from certbd.config.axes import Certification, Run
 AXES = (*Run._fields, *Certification._fields)
 
 
+TRAINED = ("dataset", "attack", "training", "learner", "seed")
+"""Of models: what votes are cast on has no part in them."""
+
+
 class Stage(NamedTuple):
     """One stage. `Plan.settings` has its settings under the same name, `used` its entries."""
 
@@ -27,8 +31,8 @@ STAGES = {
             ("dataset", "attack", "learner"),
             ("data", "poison"),
         ),
-        Stage("sigma", "optimise_sigma.py", Run._fields, ("data", "poison")),
-        Stage("models", "train_models.py", Run._fields),
+        Stage("sigma", "optimise_sigma.py", TRAINED, ("data", "poison")),
+        Stage("models", "train_models.py", TRAINED),
         Stage("votes", "collect_votes.py", Run._fields, ("data", "poison", "sigma", "models")),
         Stage("certificates", "certify_votes.py", AXES, ("data", "poison", "sigma", "votes")),
         Stage(

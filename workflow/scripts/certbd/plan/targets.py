@@ -111,6 +111,11 @@ class Targets:
         side = defences.read(run.defense).side
         return ["joint"] if side.has_sigma and learner.searched_by is None else []
 
+    def searched_label(self, search: str) -> str:
+        """Return what a search tries on the training side, for an axis."""
+        label: str = defences.read(self._plan.config.searches[search]["defense"]).side.parameter
+        return label
+
     def summary_row(self, run: Run, certification: Certification) -> dict[str, Any]:
         """Return the axes of a row, its attack, and which undefended network belongs to it."""
         file = self.undefended_of.get(run)
@@ -149,7 +154,9 @@ class Targets:
 
     def sigma_identities(self) -> list[str]:
         """Return the identities of all optimised noise."""
-        places = [SimpleNamespace(**run._asdict()) for run in self.searched]
+        sides = [self._plan.config.training_side(run).folder for run in self.searched]
+        pairs = zip(self.searched, sides, strict=True)
+        places = [SimpleNamespace(**run._asdict(), training=side) for run, side in pairs]
         return [self._plan.identity("sigma", place) for place in places]
 
     def page_inputs(self) -> dict[str, list[str]]:

@@ -37,7 +37,10 @@ def training(*parts: str) -> Callable[[Config, Any], Used]:
     """Return what names parts of a defence's training side."""
 
     def used(_: Config, wildcards: Any) -> Used:
-        side = defences.read(wildcards.defense).training
+        if hasattr(wildcards, "training"):  # a folder of models begins with the name of its side
+            side = wildcards.training.partition("-")[0]
+        else:
+            side = defences.read(wildcards.defense).training
         return (entries.name_of(entries.TRAINING, side, part) for part in ("entry", *parts))
 
     return used

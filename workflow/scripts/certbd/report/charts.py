@@ -14,7 +14,7 @@ HEIGHT = 210
 
 
 def certified_accuracy() -> Spec:
-    """Return certified accuracy against radius, a line a method.
+    """Return certified accuracy against radius, one line per method.
 
     Data ``curve`` (method, colour, dash, radius, accuracy, least, most, shown, spread) and ``norm``
     (norm). Parameters ``hidden``, names of methods that are not drawn, ``reach``, where the axis
@@ -76,7 +76,7 @@ def certified_accuracy() -> Spec:
 
 
 def sigma_distribution() -> Spec:
-    """Return the share of inputs below each noise level, a line a split.
+    """Return the share of inputs below each noise level, one line per split.
 
     Data ``sigma`` (split, sigma, share) and ``start`` (start, where the search begins).
     """

@@ -1,4 +1,4 @@
-"""How figures look: a method has one colour, a noise a line style; and how they are saved."""
+"""How figures look: one colour per method, one line style per noise; and how they are saved."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -138,7 +138,7 @@ def audits(table: pd.DataFrame | None) -> list[Page]:
 
 
 def tries(audit: pd.DataFrame | None) -> Page:
-    """Sum an audit up: a row a dataset, defence, certificate and side, over attacks and noises.
+    """Sum an audit up over attacks and noises: a row per dataset, defence, certificate, side.
 
     Returns
     -------

@@ -243,7 +243,7 @@ def _noise(beta: float | Fraction, domain_size: int) -> Noise:
     _require_whole("domain_size", domain_size, 2)
     size = int(domain_size)
     keep = Fraction(str(beta)) if math.isfinite(beta) else Fraction(0)
-    allowed = f"between 1/{size} (a value drawn anew) and 1, both excluded"
+    allowed = f"between 1/{size} (a value drawn at random) and 1, both excluded"
     require(Fraction(1, size) < keep < 1, "beta", str(beta), allowed)
     return keep, (1 - keep) / (size - 1)
 

@@ -18,7 +18,7 @@ def read_sigma(split: str, n_inputs: int, file: str, identity: str | None) -> ND
     split : str
         ``train``, ``benign`` or ``triggered``.
     file : str
-        The ``sigma.parquet`` of the run.
+        The ``sigma.parquet`` of the models.
     identity : str or None
         Its identity.
 

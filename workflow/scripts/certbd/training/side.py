@@ -4,6 +4,8 @@
 that a corrected radius trains nothing again.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -43,6 +45,15 @@ class TrainingSide(Entry):
     parameter: ClassVar[str] = ""
     """Name of what `noise_search` searches, for an axis."""
 
+    @property
+    def folder(self) -> str:
+        """The name of a folder for models of this side: its kind, and all that tells it apart."""
+        values = {key: value for key, value in self.settings().items() if key != "kind"}
+        if len(values) == 1:
+            return "-".join([self.kind, *map(str, values.values())])
+        named = [f"{key}-{_short(value)}" for key, value in values.items()]
+        return "-".join([self.kind, *named])
+
     @classmethod
     def mistakes(cls, noise: Mapping[str, Any]) -> Iterator[tuple[str, str]]:  # noqa: ARG003
         """Yield what a schema cannot refuse of an entry of `noises`: key and message."""
@@ -50,6 +61,14 @@ class TrainingSide(Entry):
 
     def check_fit(self, n_rows: int) -> None:
         """Raise ValueError if it does not fit a training set of so many rows."""
+
+
+def _short(value: Any) -> str:
+    """Return a number as text, and settings of their own as the start of their digest."""
+    if not isinstance(value, dict):
+        return str(value)
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def read(settings: Mapping[str, Any]) -> TrainingSide:

@@ -1,4 +1,4 @@
-"""Image files of one's own, one folder a class."""
+"""Image files of one's own, one folder per class."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -14,7 +14,7 @@ from certbd.data.sources import Source, class_names, image_source, require
 
 
 class ImageFolder(OwnFiles):
-    """Image files, one folder a class."""
+    """Image files, one folder per class."""
 
     stored_values: ClassVar[int | None] = 256
     channels: ClassVar[int] = 1

@@ -18,7 +18,7 @@ Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=0)]
 
 
 class Table(OwnFiles):
-    """CSV or Parquet, one row an input."""
+    """CSV or Parquet, one row per input."""
 
     stored_values: ClassVar[int | None] = None
     channels: ClassVar[int] = 1

@@ -18,7 +18,7 @@ from certbd.training.per_sample.entry import PerSample
 def order_side(case: Case) -> Parts:
     """Query inputs attacked within the stored ball of their twin, before the twin is stored.
 
-    Their noise is optimised anew, as a defender does who has not seen the twin.
+    Their noise is optimised again, as a defender does who has not seen the twin.
     """
     rows = case.table[case.table["radius_paper"] > 0]
     rows = case.attacked(rows)
