@@ -39,13 +39,20 @@ def plan():
 
 def identities(plan, index=0):
     run, certification = plan.config.rows[index]
-    where = SimpleNamespace(**run._asdict(), **certification._asdict())
-    return {name: plan.identity(name, where) for name in stages_of(run)}
+    where = place_of(plan, run, certification)
+    return {name: plan.identity(name, where) for name in stages_of(plan, run)}
 
 
-def stages_of(run):
+def place_of(plan, run, certification):
+    axes = run._asdict() | certification._asdict()
+    if run not in plan.config.external:
+        axes["training"] = plan.config.training_side(run).folder
+    return SimpleNamespace(**axes)
+
+
+def stages_of(plan, run):
     stages = ["data", "poison", "undefended", "models", "votes", "certificates", "audit"]
-    return stages + ["sigma"] * Plan.optimises(run)
+    return stages + ["sigma"] * plan.optimises(run)
 
 
 def changed(before, after):
@@ -85,6 +92,26 @@ def test_the_seed_and_the_learner_are_in_models_and_what_follows(plan, keys):
     other = read(experiments(**keys))
     expected = {"models", "votes", "certificates", "audit"}
     assert changed(identities(plan), identities(other)) - {"undefended"} == expected
+
+
+def test_entries_that_differ_in_the_test_side_share_models_and_no_votes(plan):
+    noises = {"other": {"sigma_train": 1.0, "sigma_test": 0.7}}
+    entry = DEFAULT["experiments"][2] | {"noises": ["train-1-test-0.4", "other"]}
+    both = read({"noises": noises, "experiments": [entry]})
+    (one, _), (two, _) = both.config.rows[:2]
+    assert both.trained(one, paths.MODELS) == both.trained(two, paths.MODELS)
+    models, votes = (
+        {identities(both, row)[stage] for row in (0, 1)} for stage in ("models", "votes")
+    )
+    assert (len(models), len(votes)) == (1, 2)
+
+
+def test_folders_of_models_tell_training_sides_apart(plan):
+    assert set(plan.sides) == {
+        "gaussian-0.25", "gaussian-0.5", "gaussian-1.0", "gaussian-0.7", "bagging-12",
+        "statistic-0.04", "flips-beta-0.85-values-2",
+        "per_sample-sigma-0.25-search-b454c335", "per_sample-sigma-0.5-search-b454c335",
+    }  # fmt: skip
 
 
 def test_paths_name_their_axes(plan):
@@ -181,9 +208,9 @@ def settings_of(plan):
     """Return a digest of every stage's settings and the stages it reads, without fingerprints."""
     found = {}
     for run, certification in plan.config.rows:
-        where = SimpleNamespace(**run._asdict(), **certification._asdict())
+        where = place_of(plan, run, certification)
         network = SimpleNamespace(**vars(where) | {"learner": plan.config.undefended})
-        for stage in ["external"] if run in plan.config.external else stages_of(run):
+        for stage in ["external"] if run in plan.config.external else stages_of(plan, run):
             here = network if stage == "undefended" else where
             settings = json.loads(json.dumps(plan.settings(stage)(here)))
             if stage == "models":
