@@ -94,7 +94,7 @@ def test_the_seed_and_the_learner_are_in_models_and_what_follows(plan, keys):
     assert changed(identities(plan), identities(other)) - {"undefended"} == expected
 
 
-def test_entries_that_differ_in_the_test_side_share_models_and_no_votes(plan):
+def test_entries_that_differ_in_the_test_side_share_models_and_no_votes():
     noises = {"other": {"sigma_train": 1.0, "sigma_test": 0.7}}
     entry = DEFAULT["experiments"][2] | {"noises": ["train-1-test-0.4", "other"]}
     both = read({"noises": noises, "experiments": [entry]})

@@ -54,8 +54,8 @@ def _parts(whole: schema.Schema) -> Iterator[list[str]]:
     for branch in definitions["features"]["allOf"]:
         kind = branch["then"]["$ref"].split("/")[-1]
         yield _section(f"`features`, kind `{kind}`", definitions[kind])
-    for kind in ("Reach", "Audit", "Curves"):
-        yield _section(f"`{kind.lower()}`", definitions[kind])
+    for kind in ("Reach", "Audit", "Curves", "Grid", "WholeGrid"):
+        yield _section(TITLES.get(kind, f"`{kind.lower()}`"), definitions[kind])
 
 
 TITLES = {
@@ -64,6 +64,8 @@ TITLES = {
     "Search": "`search` of an entry of `noises`",
     "Subset": "`subset` of a dataset",
     "search": "`searches`",
+    "Grid": "`joint` and `trigger` of `curves`",
+    "WholeGrid": "`rows` of `curves`",
     "reference": "`references`",
 }
 
@@ -71,6 +73,8 @@ TITLES = {
 def _section(title: str, part: schema.Schema) -> list[str]:
     rows = []
     for key, value in part["properties"].items():
+        if "const" in value:  # the kind, which the title says
+            continue
         needed = key in part.get("required", ())
         default = "needed" if needed else _default(value)
         rows.append(f"| `{key}` | {_allowed(value)} | {default} |")
@@ -81,9 +85,9 @@ def _section(title: str, part: schema.Schema) -> list[str]:
 
 def _default(value: schema.Schema) -> str:
     if "default" not in value:
-        return ""
+        return "left out"
     default = value["default"]
-    return "its keys'" if isinstance(default, dict) and default else f"`{_shown(default)}`"
+    return "those of its keys" if isinstance(default, dict) and default else f"`{_shown(default)}`"
 
 
 def _shown(value: Any) -> str:
@@ -98,8 +102,6 @@ def _allowed(value: schema.Schema) -> str:
     said = [value["description"]] if "description" in value else []
     if "enum" in value:
         said.append("one of " + ", ".join(f"`{_shown(name)}`" for name in value["enum"]))
-    if "const" in value:
-        said.append(f"`{value['const']}`")
     if not said:
         said = [text.format(value[key]) for key, text in TOLD.items() if key in value]
     if not said and "$ref" in value:

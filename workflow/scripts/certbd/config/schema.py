@@ -164,7 +164,7 @@ def _noise(parts: _Parts) -> Schema:
         for side in entries.names(folder):
             properties |= parts.of(entries.module(folder, side, part).Noise)["properties"]
     return {
-        "description": "parameters of a defence's randomness on the training and the test side",
+        "description": "Parameters of a defence's randomness on the training and the test side.",
         "type": "object",
         "additionalProperties": False,
         "properties": properties,

@@ -45,7 +45,7 @@ class Trained(Entry):
     kind: Literal["trained"] = "trained"
     dataset: Name = Field(description="name under datasets")
     attacks: Names = Field(description="names under attacks")
-    defense: str = Field(json_schema_extra={"one_of": "defences"})
+    defense: str = Field(description="the defence", json_schema_extra={"one_of": "defences"})
     noises: Names = Field(description="names under noises")
     learner: Name = Field(description="name under learners")
     n_models: int = Field(
@@ -104,23 +104,33 @@ class NoiseSearch(Entry):
     dataset: Name = Field(description="name under datasets")
     attack: Name = Field(description="name under attacks; not one without a trigger")
     learner: Name = Field(description="name under learners")
-    defense: str = Field("decoupled", json_schema_extra={"one_of": "searched"})
+    defense: str = Field(
+        "decoupled",
+        description="the defence whose parameters are searched",
+        json_schema_extra={"one_of": "searched"},
+    )
     sigma_test: Levels = Field(description="noise levels on test inputs")
     n_models: int = Field(1000, ge=1, description="number of pilot models")
     n_inputs: int = Field(1000, ge=1, description="most held-out inputs to certify")
     alpha: Alpha = 0.001
-    seed: Seed = 0
+    seed: Seed = Field(0, description="root seed of the pilot models, and of what is held out")
 
 
 class Reference(Entry):
     """Published results, drawn beside a dataset's curves."""
 
-    dataset: Name
-    certificate: Literal["trigger", "joint", "paper", "l0", "rows"]
-    split: Literal["benign", "triggered"]
+    dataset: Name = Field(description="name under datasets, or of an external experiment")
+    certificate: Literal["trigger", "joint", "paper", "l0", "rows"] = Field(
+        description="which certificate they are of"
+    )
+    split: Literal["benign", "triggered"] = Field(description="which test inputs they are of")
     label: str = Field(description="text for the legend with the source")
-    radii: list[Annotated[float, Field(ge=0)]] = Field(min_length=1)
-    certified_accuracy: list[Share] = Field(min_length=1)
+    radii: list[Annotated[float, Field(ge=0)]] = Field(
+        min_length=1, description="radii of the points, 1 or more"
+    )
+    certified_accuracy: list[Share] = Field(
+        min_length=1, description="certified accuracy at each of these radii, a share"
+    )
 
 
 class Grid(Entry):

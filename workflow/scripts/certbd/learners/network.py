@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from certbd.learners.networks import Ensemble, Recipe
 
 Epochs = Annotated[int, Field(ge=1, description="passes over the training set")]
-BatchSize = Annotated[int, Field(ge=1, description="training inputs a step")]
+BatchSize = Annotated[int, Field(ge=1, description="training inputs per step")]
 LEARNING_RATE = "Adam's learning rate"
 
 

@@ -46,12 +46,13 @@ class Encoder(FeatureMap):
         "relative to data_root unless absolute",
     )
     mean: list[float] = Field(
-        [0], min_length=1, description="taken from the pixels, one number or one a channel"
+        [0], min_length=1, description="taken from the pixels, one number or one per channel"
     )
     scale: list[Positive] = Field(
         [1],
         min_length=1,
-        description="pixels less the mean are divided by it, one number or one a channel; above 0",
+        description="pixels less the mean are divided by it, one number or one per channel; "
+        "above 0",
     )
 
     def count_image(self, shape: tuple[int, ...]) -> tuple[int, float]:  # noqa: ARG002
