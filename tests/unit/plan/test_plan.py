@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -235,3 +236,41 @@ def test_settings_are_those_that_are_stored(config):
         pytest.skip("CERTBD_DATA_ROOT names no folder with the published data")
     plan = read(changes | {"data_root": DATA_ROOT or "data"})
     assert settings_of(plan) == json.loads(GOLDEN.read_text())[config]
+
+
+ENTRIES = {  # file that is edited: stages of a row whose code it is
+    ("training/bagging/guarantee.py", "bagging"): {"certificates"},
+    ("training/bagging/guarantee.py", "decoupled"): set(),
+    ("training/bagging/draw.py", "bagging"): {"models", "audit"},
+    ("training/gaussian/guarantee.py", "cert_ssb"): {"certificates"},
+    ("training/gaussian/entry.py", "bagging"): set(),
+    ("attacks/kinds/one_pixel.py", "rab"): {"poison"},
+    ("attacks/kinds/blending.py", "rab"): set(),
+    ("learners/kinds/mlp.py", "rab"): {"undefended", "models", "votes", "audit"},
+    ("learners/kinds/ridge.py", "rab"): set(),
+    ("certify/bounds/majority.py", "rab"): {"certificates", "audit"},
+    ("certify/bounds/kl.py", "rab"): set(),
+    ("testing/noise.py", "rab"): {"votes", "certificates", "audit"},
+    ("defences/rab.py", "rab"): set(),  # its facts are in the settings
+}
+
+
+@pytest.mark.parametrize(("edited", "defense"), ENTRIES)
+def test_an_entry_is_in_the_code_of_the_jobs_that_use_it(edited, defense, tmp_path, plan):
+    scripts = tmp_path / "scripts"
+    shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    before = codes(plan, defense)
+    assert before == codes(Plan(plan.config, scripts), defense)
+    file = scripts / "certbd" / edited
+    file.write_text(f"{file.read_text()}\nX = 1\n")
+    found = changed(before, codes(Plan(plan.config, scripts), defense))
+    assert found == ENTRIES[edited, defense]
+
+
+def codes(plan, defense):
+    run, certification = next(row for row in plan.config.rows if row[0].defense == defense)
+    where, found = place_of(plan, run, certification), {}
+    for stage in stages_of(plan, run):
+        network = {"learner": plan.config.undefended} if stage == "undefended" else {}
+        found[stage] = plan.code_of(stage, SimpleNamespace(**vars(where) | network))
+    return found
