@@ -39,6 +39,16 @@ def test_votes_are_certified_without_torch():
     assert run(code).strip() == "False"
 
 
+def test_without_torch_training_says_what_brings_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    inputs, labels = np.zeros((4, 3), np.float32), np.arange(4) % 2
+    side = {"kind": "gaussian", "sigma": 1.0}
+    with pytest.raises(ModuleNotFoundError, match="the extra train brings: pip install"):
+        certbd.train(
+            inputs, labels, learner={"kind": "ridge"}, training=side, n_classes=2, n_models=2
+        )
+
+
 def test_every_public_name_is_found_and_an_unknown_one_is_refused():
     for name in certbd.__all__:
         assert getattr(certbd, name).__doc__, name

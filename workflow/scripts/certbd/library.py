@@ -173,6 +173,7 @@ def train(
         12}``, ``{"kind": "statistic", "sigma_statistic": 0.04}`` or ``{"kind": "flips", "beta":
         0.85}``.
     """
+    _torch()
     from certbd.learners import features
     from certbd.learners import learner as learners
     from certbd.training import ensembles
@@ -198,8 +199,7 @@ def vote(
     testing : mapping
         A test side: ``{"kind": "noise", "level": 0.4}`` or ``{"kind": "flips", "beta": 0.85}``.
     """
-    import torch
-
+    torch = _torch()
     from certbd.learners import features
     from certbd.testing import side as sides
     from certbd.testing import votes
@@ -213,3 +213,13 @@ def vote(
     generators = rng.generators(models.seed, rng.Purpose.TEST_NOISE, range(models.n_models))
     cast, _ = votes.vote(module, models.ensemble, seen, noise, generators, encode=encode)
     return cast.T
+
+
+def _torch() -> Any:
+    """Return the module torch; without it say which extra brings it."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        told = "train and vote need PyTorch, which the extra train brings: pip install '.[train]'"
+        raise ModuleNotFoundError(f"{told} in a clone of certbd") from error
+    return torch
