@@ -134,7 +134,7 @@ def test_published_defaults_of_datasets(entry, filled):
         ),
         (
             experiment("dataset", "digit"),
-            r"experiments\[1\].dataset: 'digit' .*defined: cifar10_images, digits, digits01",
+            r"experiments\[1\].dataset: 'digit' .*defined: digits, digits01",
         ),
         (experiment("learner", "cnn"), "learner: 'cnn' is not defined under learners"),
         (
