@@ -140,7 +140,7 @@ def test_200_models_raised_to_1000_train_800_and_leave_the_200_alone(workflow):
     workflow.config |= {"chunk_size": 100, "experiments": [run]}
     workflow.write_config()
     workflow.run("results/summary.csv", "--cores", "2")
-    made = "results/**/seed-1/*/chunk-*"
+    made = "results/**/seed-1/**/chunk-*"
     old = times_and_bytes(workflow, made)
     run["n_models"] = 1000
     workflow.write_config()

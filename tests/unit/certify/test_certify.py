@@ -123,7 +123,7 @@ def test_published_radii():
 ROW = {
     "dataset": "d", "attack": "a", "defense": "rab", "noise": "n", "learner": "l", "seed": 0,
     "n_models": N, "bound": "clopper_pearson", "alpha": 0.001, "multiplicity": "per_input",
-    "attack_norm": 0.5, "n_poisoned": 4, "target": 0,
+    "attack_norm": 0.5, "n_poisoned": 4, "target": 0, "covers_labels": False,
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from certbd.theory.discrete import Domain
 from certbd.training import ensembles
 from certbd.training.flips.draw import Replaced
 from certbd.training.flips.guarantee import DiscreteNoise, check_models, count_changes, domains_of
-from conftest import learner_of
+from conftest import learner_of, side_of
 
 CPU = torch.device("cpu")
 RIDGE = {"kind": "ridge", "penalty": 0.3}
@@ -93,7 +93,7 @@ def test_drawn_votes_have_the_enumerated_probability_and_certificates_hold():
     assert stats.chisquare(list(labels.values()), shares, sum_check=False).pvalue > 1e-3
 
     lower = bounds.majority_lower(votes.sum(0), n_models, 0.001)
-    domains = domains_of({"values": 2, "beta": 0.9, "beta_labels": 0.9}, 3, 4, 2)
+    domains = domains_of(side_of(kind="flips", beta=0.9), 3, 4, 2)
     (flips,) = DiscreteNoise(domains, None).columns(Claims(None, lower, 1 - lower), lower)[
         "radius_l0"
     ]

@@ -10,7 +10,7 @@ from certbd.artifacts import seals
 from certbd.artifacts.fingerprint import fingerprint
 from certbd.certify.claims import is_scored
 from certbd.config import defences
-from certbd.config.axes import EXTERNAL, SEARCH_BOUND, Run
+from certbd.config.axes import SEARCH_BOUND, Run
 from certbd.config.config import Config, read_config
 from certbd.data import datasets
 from certbd.learners import learner as learners
@@ -105,7 +105,7 @@ class Plan:
             return SimpleNamespace(**self.config.searches[wildcards.search], bound=SEARCH_BOUND)
         if stage == "reach":
             return SimpleNamespace(**self.config.reach)
-        if "defense" not in STAGES[stage].axes or wildcards.defense == EXTERNAL:
+        if stage == "external" or "defense" not in STAGES[stage].axes:
             return wildcards
         axes = {axis: getattr(wildcards, axis) for axis in STAGES[stage].axes}
         return SimpleNamespace(**axes, training=self.config.training_side(run_of(wildcards)).folder)
