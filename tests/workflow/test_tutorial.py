@@ -140,27 +140,6 @@ def test_the_added_defence_and_learner_are_audited(extended):
     assert "bootstrap" in (extended / "results" / "report.html").read_text()
 
 
-def test_what_the_audit_is_not_told_how_to_try_is_named(extended):
-    """Without its audit.py a training side is not tried; without a search, no training set is."""
-    library = extended / "workflow" / "scripts" / "certbd"
-    learner = library / "learners" / "kinds" / "nearest_class_median.py"
-    part = library / "training" / "bootstrap" / "audit.py"
-    texts = {file: file.read_text() for file in (learner, part)}
-    learner.write_text(texts[learner].replace('= "ridge"', "= None"))
-    part.unlink()
-    command = [sys.executable, "-m", "snakemake", "audit", "--cores", "2"]
-    command += ["--configfile", "extended.yaml", "--quiet", "all"]
-    done = subprocess.run(command, cwd=extended, capture_output=True, text=True, check=False)
-    for file, text in texts.items():
-        file.write_text(text)
-    assert done.returncode == 0, done.stdout + done.stderr
-    audit = pd.read_csv(extended / "results" / "audit.csv")
-    assert set(audit.loc[audit["defense"] == "bootstrap", "side"]) == {"not tried"}
-    own = audit[audit["defense"] == "decoupled"]
-    assert set(own["side"]) == {"test", "not tried", "claim"}
-    assert own.loc[own["side"] == "not tried", "certificate"].tolist() == ["joint"]
-
-
 BASE = {
     "chunk_size": 20,
     "undefended": "small",

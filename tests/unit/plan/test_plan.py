@@ -13,6 +13,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from certbd.config import entries
 from certbd.plan import paths
 from certbd.plan.files import PlanError
 from certbd.plan.places import run_of
@@ -131,6 +132,21 @@ def test_targets_of_the_default_run(plan):
     row = targets.summary_row(*targets.rows[0])
     assert (row["n_poisoned"], row["attack_norm"], row["undefended"]) == (13, 0.5, 0)
     assert len(targets.summary_inputs()["certificates"]) == 19
+
+
+def test_a_side_without_an_audit_and_an_unsearched_learner_are_known_as_not_tried(
+    plan, monkeypatch
+):
+    targets, has = Targets(plan), entries.has
+    assert not any(targets.untried(run) for run in plan.runs)
+    monkeypatch.setattr(
+        entries, "has", lambda folder, kind, part: kind != "bagging" and has(folder, kind, part)
+    )
+    assert {run.defense for run, _ in set(targets.rows) - set(targets.audited)} == {"bagging"}
+    mean = entries.module(entries.LEARNERS, "nearest_class_mean").KIND
+    monkeypatch.setattr(mean, "searched_by", None)
+    named = {run.defense for run in plan.runs if targets.untried(run) == ["joint"]}
+    assert named == {"decoupled"}
 
 
 def test_where_to_look():
