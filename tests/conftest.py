@@ -17,6 +17,8 @@ from certbd.attacks.poison import poison
 from certbd.data import datasets
 from certbd.learners import feature_map
 from certbd.learners import learner as learners
+from certbd.testing import side as test_sides
+from certbd.testing.side import TestSide
 from certbd.training import side as sides
 from certbd.training.side import TrainingSide
 
@@ -62,6 +64,11 @@ def map_of(settings: dict[str, Any], **changes: Any) -> feature_map.FeatureMap:
 def side_of(**settings: Any) -> TrainingSide:
     """Read a training side's settings."""
     return sides.read(settings)
+
+
+def vote_side_of(**settings: Any) -> TestSide:
+    """Read a test side's settings."""
+    return test_sides.read(settings)
 
 
 class Workflow:

@@ -12,6 +12,7 @@ from certbd.theory import certificates
 from conftest import ROOT
 
 PAGE = (ROOT / "docs" / "library.md").read_text()
+GAUSSIAN = {"kind": "gaussian", "sigma": 1.0}
 BLOCK = re.compile(r"^```(python|)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -47,6 +48,25 @@ def test_without_torch_training_says_what_brings_it(monkeypatch):
         certbd.train(
             inputs, labels, learner={"kind": "ridge"}, training=side, n_classes=2, n_models=2
         )
+
+
+@pytest.mark.parametrize(
+    ("learner", "training", "told"),
+    [
+        ({"kind": "resnet18", "pretrained": "x.safetensors"}, GAUSSIAN, "x.safetensors"),
+        ({"kind": "class_sums"}, GAUSSIAN, "class_sums does not learn from what gaussian shows"),
+        ({"kind": "ridge"}, {"kind": "bagging", "n_drawn": 9}, "n_drawn: 9 of 4 training inputs"),
+        (
+            {"kind": "ridge"},
+            {"kind": "per_sample", "sigma": 1.0, "search": {}},
+            "its noise is optimised by the workflow alone",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(learner, training, told):
+    inputs, labels = np.zeros((4, 3), np.float32), np.arange(4) % 2
+    with pytest.raises((ValueError, OSError), match=told):
+        certbd.train(inputs, labels, learner=learner, training=training, n_classes=2, n_models=2)
 
 
 def test_every_public_name_is_found_and_an_unknown_one_is_refused():

@@ -19,12 +19,12 @@ from certbd.training import ensembles
 from certbd.training import side as training
 from certbd.training.statistic.draw import NoisyStatistic
 from certbd.training.world import World
-from conftest import learner_of, map_of, side_of
+from conftest import learner_of, map_of, side_of, vote_side_of
 
 IMAGES = np.full((6, 1, 4, 4), 0.5, np.float32)
 GIVEN = PoisonedSet(IMAGES, np.arange(6) % 2, np.arange(0))
 TALLY = Tally(np.array([[9, 1]]), np.array([[9.0, 1.0]]))
-WORLD = World(GIVEN, 2, False, False, None, None)
+WORLD = World(GIVEN, vote_side_of(kind="noise", level=0.1), 2, False, None, None, None)
 
 
 def claim(bound):
@@ -53,6 +53,12 @@ UNKNOWN = {
         side_of(kind="gaussian", sigma=1.0), WORLD
     ),
     "guarantee without data": lambda: training.guarantee_of(side_of(kind="flips", beta=0.9), WORLD),
+    "guarantee of class sums without their bound": lambda: training.guarantee_of(
+        side_of(kind="statistic", sigma_statistic=0.1), WORLD
+    ),
+    "guarantee of flips with another test side": lambda: training.guarantee_of(
+        side_of(kind="flips", beta=0.9), WORLD._replace(test=vote_side_of(kind="flips", beta=0.8))
+    ),
     "test side": lambda: testing.read({"kind": "exact"}),
     "dataset": lambda: datasets.read({"kind": "wine"}),
     "dataset: outline": lambda: datasets.outline({"kind": "external"}, Path()),

@@ -149,7 +149,7 @@ def test_a_run_that_is_stopped_goes_on_and_ends_the_same(undisturbed, tmp_path, 
 
 
 RUN = "digits01/one_pixel/decoupled/train-1-test-0.4/class_mean/seed-0"
-MODELS = "digits01/one_pixel/models/gaussian-1.0/class_mean/seed-0"
+MODELS = "digits01/one_pixel/models/gaussian-sigma-1.0/class_mean/seed-0"
 CERTIFIED = f"{RUN}/majority-0.3-per_input-n2"
 NETWORK = "digits01/one_pixel/undefended/tiny"
 READERS = {  # script: what it reads, what it makes
@@ -240,6 +240,17 @@ def run_stage(results, made, script, intact=None):
 def read_files(script):
     return [file for files in READERS[script][0].values()
             for file in ([files] if isinstance(files, str) else files)]  # fmt: skip
+
+
+def test_a_job_that_loads_code_without_a_fingerprint_is_stopped(tmp_path):
+    workflow = Workflow(tmp_path)
+    used = workflow.folder / "workflow" / "scripts" / "certbd" / "plan" / "used.py"
+    used.write_text(used.read_text().replace('"poison": (attack,),', '"poison": (),'))
+    done = workflow.call("results/digits01/one_pixel/poisoned.npz", "--cores", "1")
+    assert done.returncode != 0
+    told = "make_poison.py: module certbd.attacks.kinds.one_pixel was loaded, but is not among"
+    assert told in done.stdout + done.stderr
+    assert not (workflow.folder / "results/digits01/one_pixel/poisoned.npz").exists()
 
 
 def test_stages_make_the_same_again(undisturbed, tmp_path, monkeypatch):

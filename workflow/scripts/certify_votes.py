@@ -41,6 +41,7 @@ def main(smk: Any) -> None:
         norm = settings["attack_norm"]
         world = World(
             training=poisoned,
+            test=test,
             n_classes=len(data.class_names),
             **settings["learner"],
             sigma_train=training.noise_of(side, len(poisoned.labels), *optimised),

@@ -16,6 +16,8 @@ def main(smk: Any) -> None:
     attack, made = read(smk.params.settings["attack"]), smk.params.inputs
     with job_log(smk) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
+        if attack.simulated and not isinstance(attack, Backdoor):
+            raise ValueError(f"attack of kind {attack.kind}: simulated, but without a trigger")
         if isinstance(attack, Backdoor):
             generator = rng.generator(attack.seed, rng.Purpose.PATTERN)
             trigger = attack.make_trigger(data.train_inputs.shape[1:], generator)

@@ -103,7 +103,7 @@ def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatc
         "training": {"kind": "bagging", "n_drawn": 2}, "testing": {"kind": "noise", "level": 0.5},
         "certification": Certification(10, "majority", 0.1, "per_input")._asdict(),
         "paper": {"published": False, "stored": False}, "attack_norm": norm, "seed": 0,
-        "learner": {"by_class_means": True, "never_negative": False}, "search": {},
+        "learner": {"by_class_means": True, "sums_bound": None}, "search": {},
     }  # fmt: skip
     if stage == "search":
         settings["learner"] = {"kind": "nearest_class_mean"}

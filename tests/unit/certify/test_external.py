@@ -316,6 +316,16 @@ def test_votes_of_certbd_keep_their_noise(tmp_path, training, testing, sigma, si
         read_votes(*call)
 
 
+def test_votes_of_another_version_are_refused(tmp_path):
+    table, labels = long()
+    files = (str(tmp_path / "votes.parquet"), str(tmp_path / "labels.csv"))
+    old = {"settings": {"noise": {"train": 1.0, "test": 0.4}}}
+    io.write_table(files[0], table, schemas.VOTES, old)
+    labels.to_csv(files[1], index=False)
+    with pytest.raises(io.DataError, match=r"votes of certbd 0\.1, .*make them again"):
+        read_votes(*files, 0.4, N, CLASSES, False, 1.0)
+
+
 INDEXED = {
     "range": lambda t: t.drop(columns="sample").rename_axis("sample"),
     "stored": lambda t: t.sample(frac=1, random_state=0).set_index("sample"),

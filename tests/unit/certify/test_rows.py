@@ -23,9 +23,9 @@ from certbd.training import side as sides
 from certbd.training.bagging.draw import Bagging
 from certbd.training.bagging.guarantee import BaggedRows
 from certbd.training.statistic.draw import NoisyStatistic
-from certbd.training.statistic.guarantee import StatisticRows, class_sums_bound
+from certbd.training.statistic.guarantee import StatisticRows
 from certbd.training.world import World
-from conftest import learner_of, map_of, side_of
+from conftest import learner_of, map_of, side_of, vote_side_of
 
 CPU = ensembles.pick_device("cpu")
 MAPS = {
@@ -120,7 +120,7 @@ def test_a_trigger_radius_of_0_says_that_not_even_a_clean_input_is_covered(guara
 @pytest.mark.parametrize("kind", ["dct", "random_conv"])
 def test_replaced_rows_move_the_statistic_up_to_its_bound(n_classes, kind):
     n, r, generator = 40, 7, np.random.default_rng(0)
-    bound = class_sums_bound(n_classes, map_of({"kind": kind}).never_negative)
+    bound = learner_of(SUMS, features={"kind": kind}).sums_bound(n_classes)
 
     def deciding(inputs, labels):
         sums = closed_form.class_sums(inputs, labels, n_classes, 0.0)
@@ -324,12 +324,15 @@ def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(side, learner
         module = learner_of(learner).module((3,), 2)
         votes, _ = vote(module, ensemble, data.test_inputs, 0.0, unused)
         counts = np.stack([(votes == label).sum(0) for label in (0, 1)], 1)
-        guarantee = sides.guarantee_of(side_of(**side), World(given, 2, False, False, None, None))
+        guarantee = sides.guarantee_of(
+            side_of(**side), World(given, exact, 2, False, bound, None, None)
+        )
         tally, none = Tally(counts, None), np.zeros(len(counts))
         split = VotedSplit("benign", None, data.test_labels, tally, none)
         planned = Certification(n_models, "majority", 0.001, "per_input")
         return certify_split(split, guarantee, planned, len(counts), Paper(False, False), generator)
 
+    exact, bound = vote_side_of(kind="noise", level=0.0), learner_of(learner).sums_bound(2)
     inputs = generator.uniform(0, 1, (400, 3))
     labels = (inputs.mean(1) + generator.normal(0, 0.1, 400) > 0.5).astype(int)
     given = certify(inputs, labels)

@@ -12,7 +12,7 @@ from certbd.training import ensembles
 from certbd.training import side as sides
 from certbd.training.bagging.guarantee import BaggedRows
 from certbd.training.statistic.guarantee import StatisticRows
-from conftest import learner_of, side_of
+from conftest import learner_of, side_of, vote_side_of
 
 CLASS_MEAN = learner_of({"kind": "nearest_class_mean"})
 MLP = learner_of({"kind": "mlp"})
@@ -101,8 +101,8 @@ def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poison
 @pytest.mark.parametrize(("learner", "by_means"), [(CLASS_MEAN, True), (MLP, False)])
 def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, learner, by_means):
     sigma, labels = np.full(len(poisoned.labels), 0.7), poisoned.labels
-    side = side_of(kind="gaussian", sigma=0.7)
-    guarantee = sides.guarantee_of(side, search._world(side, poisoned, 0.3, learner, 2))
+    side, test = side_of(kind="gaussian", sigma=0.7), vote_side_of(kind="noise", level=0.4)
+    guarantee = sides.guarantee_of(side, search._world(side, test, poisoned, 0.3, learner, 2))
     assert (guarantee.n_poisoned, guarantee.attack_norm) == (13, 0.3)
     assert np.array_equal(guarantee.sigma, sigma)
     if not by_means:

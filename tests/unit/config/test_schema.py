@@ -1,6 +1,7 @@
 """The schema and the table of keys, which are made from types, are as their files have them."""
 
 import jsonschema
+import pytest
 import yaml
 
 from certbd.config import describe, schema
@@ -15,6 +16,14 @@ def test_the_files_are_fresh():
 def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(schema.whole())
     assert yaml.safe_load(describe.schema_file()) == schema.whole()
+
+
+def test_what_is_defined_twice_in_different_ways_is_refused():
+    known = {"sigma": {"type": "number"}}
+    schema._add(known, {"sigma": {"type": "number"}, "beta": {}}, "here")
+    assert known == {"sigma": {"type": "number"}, "beta": {}}
+    with pytest.raises(ValueError, match="noises of mine: sigma is defined elsewhere"):
+        schema._add(known, {"sigma": {"type": "integer"}}, "noises of mine")
 
 
 def test_every_key_is_described_and_closed():

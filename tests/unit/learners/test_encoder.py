@@ -15,7 +15,7 @@ from certbd.training import ensembles
 from certbd.training.bagging.draw import Bagging
 from certbd.training.bagging.guarantee import BaggedRows
 from certbd.training.statistic.draw import NoisyStatistic
-from certbd.training.statistic.guarantee import StatisticRows, class_sums_bound
+from certbd.training.statistic.guarantee import StatisticRows
 from conftest import learner_of, map_of
 
 CPU = ensembles.pick_device("cpu")
@@ -169,7 +169,8 @@ DRAWS = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_certified_labels_hold_behind_an_encoder(name, entry, poisoned, inputs):
     """Rows become the triggered input under the other label; inside the certificate it holds."""
-    assert class_sums_bound(10, map_of(entry).never_negative) == 0.5**0.5
+    sums = learner_of({"kind": "class_sums", "features": entry})
+    assert sums.sums_bound(10) == 0.5**0.5
     draw, r, guarantee = DRAWS[name]
     n_models, sigma = 400, 0.1
     encode = features.mapping(map_of(entry), SHAPE, CPU)

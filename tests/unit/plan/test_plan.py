@@ -110,10 +110,18 @@ def test_entries_that_differ_in_the_test_side_share_models_and_no_votes():
 
 def test_folders_of_models_tell_training_sides_apart(plan):
     assert set(plan.sides) == {
-        "gaussian-0.25", "gaussian-0.5", "gaussian-1.0", "gaussian-0.7", "bagging-12",
-        "statistic-0.04", "flips-beta-0.85-values-2",
-        "per_sample-sigma-0.25-search-b454c335", "per_sample-sigma-0.5-search-b454c335",
+        *(f"gaussian-sigma-{sigma}" for sigma in (0.25, 0.5, 0.7, 1.0)),
+        *(f"per_sample-sigma-{sigma}-search-b454c3351bcaff0a" for sigma in (0.25, 0.5)),
+        "bagging-n_drawn-12", "statistic-sigma_statistic-0.04", "flips-beta-0.85-values-2",
     }  # fmt: skip
+
+
+def test_a_folder_that_two_training_sides_share_is_refused(plan, monkeypatch):
+    side = type(plan.sides["gaussian-sigma-0.25"])
+    for folder in ("gaussian", "gaussian-[1, 2]"):
+        monkeypatch.setattr(side, "folder", folder)
+        with pytest.raises(ValueError, match="does not tell it apart"):
+            Plan(plan.config, SCRIPTS)
 
 
 def test_paths_name_their_axes(plan):

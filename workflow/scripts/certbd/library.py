@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from certbd import rng
 from certbd.artifacts.io import PoisonedSet
+from certbd.artifacts.seals import file_sum
 from certbd.certify.claims import claim
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
@@ -22,6 +23,7 @@ from certbd.training.gaussian.guarantee import GaussianTraining
 if TYPE_CHECKING:
     from certbd.learners.learner import Learner
     from certbd.learners.networks import Ensemble
+    from certbd.training.side import TrainingSide
 
 ABSTAIN = -1
 """The prediction where nothing is certified."""
@@ -168,10 +170,16 @@ def train(
         The training set as given, (n, ...) in [0, 1] and (n,).
     learner : mapping
         An entry of the configuration's ``learners``.
+        Weights of its own are a file (``pretrained``, ``features.weights``).
     training : mapping
         A training side: ``{"kind": "gaussian", "sigma": 1.0}``, ``{"kind": "bagging", "n_drawn":
         12}``, ``{"kind": "statistic", "sigma_statistic": 0.04}`` or ``{"kind": "flips", "beta":
         0.85}``.
+
+    Raises
+    ------
+    ValueError
+        If learner and training side do not fit each other or the data, or as pydantic says.
     """
     _torch()
     from certbd.learners import features
@@ -179,12 +187,36 @@ def train(
     from certbd.training import ensembles
     from certbd.training import side as sides
 
-    entry, side = learners.read(dict(learner)), sides.read(dict(training))
+    entry, side = _trainable(learners.read(_held(learner)), learner, sides.read(dict(training)))
+    side.check_fit(len(labels))
     seen = features.apply(entry.feature_map, inputs)
     given = PoisonedSet(seen, labels, np.arange(0))
     draw = sides.draw_of(side, n_classes, sides.noise_of(side, len(labels), None, None))
     ensemble = ensembles.train(given, draw, entry, n_classes, seed, range(n_models))
     return Models(entry, ensemble, n_models, n_classes, seed)
+
+
+def _held(learner: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a learner's settings with the SHA-256 of its weights in the place of their path."""
+    held = dict(learner)
+    if (path := held.get("pretrained", "none")) != "none":
+        held["pretrained"] = file_sum(path)
+    if path := held.get("features", {}).get("weights"):
+        held["features"] = {**held["features"], "weights": file_sum(path)}
+    return held
+
+
+def _trainable(
+    entry: "Learner", learner: Mapping[str, Any], side: "TrainingSide"
+) -> tuple["Learner", "TrainingSide"]:
+    """Return a learner with its weights and a training side, which must fit each other."""
+    if side.optimises:
+        raise ValueError(f"training side {side.kind}: its noise is optimised by the workflow alone")
+    if side.shows not in entry.learns_from:
+        raise ValueError(f"learner of kind {entry.kind} does not learn from what {side.kind} shows")
+    features = learner.get("features", {})
+    path = features.get("weights", "") if features else learner.get("pretrained", "none")
+    return entry.with_weights("" if path == "none" else path), side
 
 
 def vote(

@@ -73,7 +73,7 @@ def check_loaded(script: Path, entries: Iterable[str], loaded: Iterable[str]) ->
                 raise RuntimeError(
                     f"{script.name}: module {name} was loaded, but is not among those that its "
                     "fingerprint covers; import it by its name at the top of a module, or name it "
-                    "among the entries of its stage (plan/stages.py)"
+                    "among the entries of its stage (plan/used.py)"
                 )
 
 

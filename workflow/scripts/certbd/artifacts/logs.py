@@ -48,10 +48,13 @@ def job_log(job: Any) -> Iterator[logging.Logger]:
 
 def _check_modules(entries: Iterable[str]) -> None:
     """Check, in a job, that its fingerprint covers every module that it loaded."""
-    copy = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
-    script = SCRIPTS / copy.name.partition(".")[2]  # Snakemake runs tmpxyz.train_models.py
-    if script.is_file():
-        check_loaded(script, entries, list(sys.modules))
+    main = sys.modules["__main__"]
+    if not hasattr(main, "snakemake"):  # a test, which runs a script's main itself
+        return
+    script = SCRIPTS / Path(str(main.__file__)).name  # Snakemake says which, though it runs a copy
+    if not script.is_file():
+        raise RuntimeError(f"{main.__file__}: a job whose script is not in {SCRIPTS}")
+    check_loaded(script, entries, list(sys.modules))
 
 
 class _LogFile(logging.FileHandler):

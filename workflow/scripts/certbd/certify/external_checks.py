@@ -74,6 +74,11 @@ def check_origin(
 
     `made` are the settings in the provenance of the file; nothing for files from elsewhere.
     """
+    if "noise" in made:
+        raise DataError(
+            f"{path}: votes of certbd 0.1, whose settings this version does not read; "
+            "make them again"
+        )
     if "testing" not in made:
         return
     test, training = made["testing"], made["training"]

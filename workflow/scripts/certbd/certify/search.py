@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from certbd import rng
 from certbd.artifacts.io import DataError, PoisonedSet
+from certbd.artifacts.schemas import BENIGN
 from certbd.certify.claims import claim
 from certbd.certify.tally import Tally
 from certbd.config import defences
 from certbd.config.axes import SEARCH_BOUND, Certification
 from certbd.learners import features
 from certbd.learners.learner import Learner
+from certbd.testing.side import TestSide
 from certbd.testing.votes import vote
 from certbd.training import ensembles
 from certbd.training import side as sides
@@ -91,26 +93,35 @@ def search_pairs(
         _check_fit(side, len(fit.labels))
         draw = sides.draw_of(side, n_classes, sides.noise_of(side, len(fit.labels), None, None))
         pilots = ensembles.train(fit, draw, learner, n_classes, seed, indices, rng.PILOTS, device)
-        guarantee = sides.guarantee_of(side, _world(side, training, norm, learner, n_classes))
-        for sigma_test in search["sigma_test"]:
+        for level in search["sigma_test"]:
+            test = defence.test_side({"sigma_test": level})
+            sigma = test.sigma(BENIGN, len(rows), None, None)
             generators = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)
-            votes, _ = vote(module, pilots, inputs, sigma_test, generators, encode=encode)
-            point = _certified(votes, labels, n_classes, sigma_test, guarantee, search["alpha"])
-            pair = {"parameter": parameter, "value": value, "sigma_test": sigma_test}
+            noise = test.noise(sigma)
+            votes, _ = vote(module, pilots, inputs, noise, generators, encode=encode)
+            world = _world(side, test, training, norm, learner, n_classes)
+            guarantee = sides.guarantee_of(side, world)
+            point = _certified(votes, labels, n_classes, sigma, guarantee, search["alpha"])
+            pair = {"parameter": parameter, "value": value, "sigma_test": level}
             points.append(pair | point)
     grid = pd.DataFrame(points)
     return grid.assign(best=grid.index == best(grid).name)
 
 
 def _world(
-    side: TrainingSide, training: PoisonedSet, norm: float, learner: Learner, n_classes: int
+    side: TrainingSide,
+    test: TestSide,
+    training: PoisonedSet,
+    norm: float,
+    learner: Learner,
+    n_classes: int,
 ) -> World:
-    mapped = learner.feature_map
     return World(
         training=training,
+        test=test,
         n_classes=n_classes,
         by_class_means=learner.by_class_means,
-        never_negative=mapped is not None and mapped.never_negative,
+        sums_bound=learner.sums_bound(n_classes),
         sigma_train=sides.noise_of(side, len(training.labels), None, None),
         attack_norm=norm,
     )
@@ -127,7 +138,7 @@ def _certified(
     votes: NDArray[np.int16],
     labels: NDArray[np.int64],
     n_classes: int,
-    sigma_test: float,
+    sigma: NDArray[np.float64],
     guarantee: Guarantee,
     alpha: float,
 ) -> dict[str, float]:
@@ -135,7 +146,7 @@ def _certified(
     counts = np.stack([(votes == label).sum(0) for label in range(n_classes)], axis=1)
     certification = Certification(len(votes), SEARCH_BOUND, alpha, "per_input")
     claims = claim(Tally(counts, None), certification, len(labels))
-    columns = guarantee.columns(claims, np.full(len(labels), sigma_test))
+    columns = guarantee.columns(claims, sigma)
     right = (claims.predicted == labels) & (claims.margin > 0)
     certified = right & np.asarray(columns["covers_attack"], dtype=bool)
     worst = min(certified[labels == label].mean() for label in np.unique(labels))

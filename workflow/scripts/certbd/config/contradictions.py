@@ -169,7 +169,7 @@ def _unlisted_classes(raw: Entry, experiment: Entry, path: str) -> Iterator[str]
     """Find classes that are read off labels which the defence says may be wrong."""
     name, defense = experiment["dataset"], experiment["defense"]
     entry = raw["datasets"].get(name)
-    if entry and defences.read(defense).side.covers_labels and "classes" not in entry:
+    if entry and defences.read(defense).side.covers_labels and _reads_classes(entry):
         yield (
             f"datasets.{name}.classes: left out; {path} with defense {defense} needs every class "
             "listed, because its certificates cover labels, so the classes may not be read off them"
@@ -183,6 +183,12 @@ def _noise_misfits(entry: Entry, defense: str, name: str, path: str) -> Iterator
         yield f"noises.{name}: {path} with defense {defense} needs {' and '.join(missing)}"
     elif "sigma_test" in defence.needs and not (entry["sigma_test"] or defence.without_test_noise):
         yield f"noises.{name}.sigma_test: 0; allowed with defense {defense}: a number above 0"
+
+
+def _reads_classes(entry: Entry) -> bool:
+    """Whether classes are read off labels: no list of them, nor constants of the kind's own."""
+    kind = entries.module(entries.DATASETS, entry["kind"]).KIND
+    return "classes" in kind.model_fields and "classes" not in entry
 
 
 def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
@@ -200,6 +206,8 @@ def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
     if defence.features == "none":
         some = ", ".join(name for name, allowed in every.items() if allowed != "none")
         yield f"{path}: features are for {some}, not for defense {defense}"
+    if defence.features == "any" and defence.side.has_sigma:
+        raise ValueError(f"defense {defense}: noise on features needs maps of Lipschitz constant 1")
     mapped = learner["features"]["kind"]
     lipschitz = entries.module(entries.MAPS, mapped).KIND.lipschitz
     if defence.features == "lipschitz" and not lipschitz:

@@ -1,6 +1,6 @@
 """What a defence is: a named pair of a training side and a test side, with its constraints.
 
-``docs/theory.md``, section 10. A pair with a name of its own has a file in ``defences/``; a
+``docs/theory.md``, section 9. A pair with a name of its own has a file in ``defences/``; a
 training side that says so in its ``entry.py`` makes a defence of its own name.
 """
 
@@ -60,8 +60,12 @@ class Defence:
         module = entries.module(entries.TRAINING, self.training, "entry")
         if "sigma_test" not in self.testing_keys.values() or not hasattr(module, "Searched"):
             return None
-        (key,) = module.Searched.model_fields
-        return key
+        keys = list(module.Searched.model_fields)
+        if len(keys) != 1:
+            raise ValueError(
+                f"training side {self.training}: Searched has {keys}; allowed: one key"
+            )
+        return keys[0]
 
 
 def _given(kind: str, keys: Mapping[str, str], entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,8 +43,7 @@ def _parts(whole: schema.Schema) -> Iterator[list[str]]:
     definitions = whole["$defs"]
     for name in schema.TABLES:
         for branch in definitions[f"{name}_entry"]["allOf"]:
-            kind = branch["then"]["$ref"].split("/")[-1]
-            yield _section(f"`{name}`, kind `{kind}`", definitions[kind])
+            yield _section(f"`{name}`, {_kind(branch)}", _named(branch["then"], definitions))
     for kind in ("noise", "trained", "external"):
         title = "`noises`" if kind == "noise" else f"`experiments`, kind `{kind}`"
         yield _section(title, definitions[kind])
@@ -52,10 +51,19 @@ def _parts(whole: schema.Schema) -> Iterator[list[str]]:
         if kind in definitions:
             yield _section(TITLES[kind], definitions[kind])
     for branch in definitions["features"]["allOf"]:
-        kind = branch["then"]["$ref"].split("/")[-1]
-        yield _section(f"`features`, kind `{kind}`", definitions[kind])
+        yield _section(f"`features`, {_kind(branch)}", _named(branch["then"], definitions))
     for kind in ("Reach", "Audit", "Curves", "Grid", "WholeGrid"):
         yield _section(TITLES.get(kind, f"`{kind.lower()}`"), definitions[kind])
+
+
+def _kind(branch: schema.Schema) -> str:
+    return f"kind `{branch['if']['properties']['kind']['const']}`"
+
+
+def _named(reference: schema.Schema, definitions: schema.Schema) -> schema.Schema:
+    """Return the definition that a reference names."""
+    named: schema.Schema = definitions[reference["$ref"].split("/")[-1]]
+    return named
 
 
 TITLES = {
@@ -105,7 +113,9 @@ def _allowed(value: schema.Schema) -> str:
     if not said:
         said = [text.format(value[key]) for key, text in TOLD.items() if key in value]
     if not said and "$ref" in value:
-        said = ["keys of its own, below"]
+        named = _named(value, schema.whole()["$defs"])
+        own = "properties" in named or "allOf" in named
+        said = ["keys of its own, below" if own else named["description"]]
     return "; ".join(said).replace("|", "\\|").replace("\n", " ")
 
 

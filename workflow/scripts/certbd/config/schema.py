@@ -74,7 +74,12 @@ class _Parts:
         """Return the schema of a type; what it refers to becomes a definition."""
         made = kind.model_json_schema()
         found = made.pop("$defs", {})
-        self.definitions |= {name: _plain(part, found) for name, part in found.items()}
+        found.pop("features", None)  # by kind, in `whole`
+        _add(
+            self.definitions,
+            {name: _plain(part, found) for name, part in found.items()},
+            f"type {kind.__name__}",
+        )
         return _plain(made, found)
 
     def table(self, name: str, entry: Schema, said: str) -> Schema:
@@ -141,8 +146,9 @@ def _by_kind(parts: _Parts, folder: str, said: str) -> Schema:
     kinds = entries.names(folder)
     branches = []
     for kind in kinds:
-        parts.definitions[kind] = parts.of(entries.module(folder, kind).KIND)
-        then = {"$ref": f"#/$defs/{kind}"}
+        name = f"{folder.removesuffix('.kinds').rpartition('.')[2]}_{kind}"
+        _add(parts.definitions, {name: parts.of(entries.module(folder, kind).KIND)}, folder)
+        then = {"$ref": f"#/$defs/{name}"}
         branches.append({"if": _has_kind(kind), "then": then})
     return {
         "description": said,
@@ -162,7 +168,8 @@ def _noise(parts: _Parts) -> Schema:
     properties: Schema = {}
     for folder, part in ((entries.TRAINING, "entry"), (entries.TESTING, "")):
         for side in entries.names(folder):
-            properties |= parts.of(entries.module(folder, side, part).Noise)["properties"]
+            own = getattr(entries.module(folder, side, part), "Noise", Entry)
+            _add(properties, parts.of(own).get("properties", {}), f"noises of {side}")
     return {
         "description": "Parameters of a defence's randomness on the training and the test side.",
         "type": "object",
@@ -171,13 +178,20 @@ def _noise(parts: _Parts) -> Schema:
     }
 
 
+def _add(all_of: Schema, more: Schema, where: str) -> None:
+    """Add definitions or keys; raise ValueError where one is there already with another content."""
+    for name, part in more.items():
+        if all_of.setdefault(name, part) != part:
+            raise ValueError(f"{where}: {name} is defined elsewhere in another way")
+
+
 def _search(parts: _Parts) -> Schema:
     """Return the schema of an entry of `searches`, with lists for what can be searched."""
     search = parts.of(types.NoiseSearch)
     for side in entries.names(entries.TRAINING):
         searched = getattr(entries.module(entries.TRAINING, side, "entry"), "Searched", None)
         if searched is not None:
-            search["properties"] |= parts.of(searched)["properties"]
+            _add(search["properties"], parts.of(searched)["properties"], f"searches of {side}")
     return search
 
 

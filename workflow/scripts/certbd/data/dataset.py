@@ -78,6 +78,12 @@ class Dataset(Entry):
         """Say which settings do not fit each other; `path` is that of the entry."""
         yield from ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _wherever(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """Let a stage's settings be without the path, on which no result depends."""
+        return ({"path": "."} if "path" in cls.model_fields else {}) | settings
+
     @property
     def n_values(self) -> int | None:
         """Number of values of a feature, None where it is not known."""
@@ -98,12 +104,6 @@ class OwnFiles(Dataset):
             return self.head_shape(files[0])
         except (DataError, OSError, ValueError):
             return ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _wherever(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Let a stage's settings be without the path, on which no result depends."""
-        return {"path": "."} | settings
 
 
 def _digit(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The published networks, and a small one. Each network's entry in ``learners.kinds`` builds it.
 
-Sources: ``docs/theory.md``, section 9; He et al., arXiv 1512.03385 and 1603.05027.
+Sources: ``docs/results.md`` for the published settings; He et al., arXiv 1512.03385 and 1603.05027.
 """
 
 import math

@@ -30,9 +30,9 @@ SLACK = 1 + 1e-5
 class FeatureMap(Entry):
     """A feature map fixed before the data are seen: nothing of it is fitted."""
 
-    lipschitz: ClassVar[bool] = True
+    lipschitz: ClassVar[bool]
     """Whether its Lipschitz constant is known to be at most 1; else test noise is on its input."""
-    never_negative: ClassVar[bool] = False
+    never_negative: ClassVar[bool]
     """Whether no feature is below 0, the one that `sphere` appends included."""
 
     kind: str

@@ -5,7 +5,22 @@ from typing import NamedTuple
 SURROGATE = 20
 """`Footprint.searched` of ridge regression, which stands for a network in the audit, too."""
 SEARCHED = {None: 3, "class_means": 3, "ridge": SURROGATE}
-"""`Footprint.searched` by `Learner.searched_by`."""
+
+
+def searched(by: str | None) -> int:
+    """Return `Footprint.searched` of a learner that is searched so (`Learner.searched_by`).
+
+    Raises
+    ------
+    ValueError
+        If there is no such search.
+    """
+    if by not in SEARCHED:
+        known = ", ".join(str(name) for name in SEARCHED)
+        raise ValueError(
+            f"searched_by {by!r}: there is no such search of the audit; known: {known}"
+        )
+    return SEARCHED[by]
 
 
 class Footprint(NamedTuple):

@@ -123,6 +123,13 @@ class Learner(Entry):
         """
         raise NotImplementedError(f"learner {self.kind} does not learn from sums")
 
+    def sums_bound(self, n_classes: int) -> float | None:  # noqa: ARG002
+        """Return B: no replaced row moves what decides among `sums` by more than ``2 B / n``.
+
+        None for learners without sums. ``docs/theory.md``, section 7.
+        """
+        return None
+
     def batch_rows(self, n_rows: int) -> int:  # noqa: ARG002
         """Return how many of so many training inputs a gradient step sees; 0 without steps."""
         return 0

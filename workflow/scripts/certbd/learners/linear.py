@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from typing_extensions import override
 
 from certbd.data.size import Size
-from certbd.learners.footprint import SEARCHED, Footprint
+from certbd.learners.footprint import Footprint, searched
 from certbd.learners.learner import Generators, Mapped
 
 if TYPE_CHECKING:
@@ -52,4 +52,4 @@ class Linear(Mapped):
         """Return what of the learner takes memory: models are as large as their inputs."""
         features, inside = self.count(size.shape)
         model = 4 * size.n_classes * (features + 1)
-        return Footprint(features, model, 0, 4 * features, SEARCHED[self.searched_by], inside)
+        return Footprint(features, model, 0, 4 * features, searched(self.searched_by), inside)

@@ -13,7 +13,7 @@ from typing_extensions import override
 from certbd.artifacts.io import DataError
 from certbd.config.fields import Positive
 from certbd.data.size import Size
-from certbd.learners.footprint import SEARCHED, Footprint
+from certbd.learners.footprint import Footprint, searched
 from certbd.learners.learner import Generators, Learner
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Network(Learner):
         kept = self.kept_bytes(features, size.shape)
         batch = self.batch_rows(size.training) * kept
         model = self.model_bytes(features, size)
-        return Footprint(features, model, batch, kept, SEARCHED[self.searched_by], inside)
+        return Footprint(features, model, batch, kept, searched(self.searched_by), inside)
 
 
 class Convolutional(Network):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from certbd.config import defences
+from certbd.config import defences, entries
 from certbd.config.axes import Certification, Run
 
 DATASET = "results/{dataset}"
@@ -21,7 +21,7 @@ WILDCARDS = {
     "seed": r"\d+",
     "alpha": r"[0-9.e-]+",
     "chunk": r"\d+-\d+",
-    "bound": r"[a-z_]+",
+    "bound": "|".join(entries.names(entries.BOUNDS)),
     "multiplicity": r"[a-z_]+",
     "n_models": r"\d+",
 } | dict.fromkeys(("dataset", "attack", "noise", "training", "learner", "search"), NAME)

@@ -43,7 +43,7 @@ class Plan:
         self.config, self.scripts = config, scripts
         rows, searches = config.rows, config.searches.values()
         self.runs = list(dict.fromkeys(run for run, _ in rows if run not in config.external))
-        self.sides = {side.folder: side for side in map(config.training_side, self.runs)}
+        self.sides = refusals.by_folder(map(config.training_side, self.runs))
         self.scored = {run for run, cert in rows if is_scored(cert.bound)}
         named = {run.dataset for run in self.runs} | {search["dataset"] for search in searches}
         self.outlines = {name: files.outline(config, name) for name in sorted(named)}
@@ -248,14 +248,14 @@ class Plan:
 
     def _certificates_settings(self, wildcards: Any) -> Settings:
         run, learner = run_of(wildcards), learners.read(self.config.learners[wildcards.learner])
-        defence, mapped = defences.read(run.defense), learner.feature_map
+        defence, n_classes = defences.read(run.defense), len(self.outlines[run.dataset].classes)
         return {
             "certification": certification_of(wildcards)._asdict(),
             "training": self.config.training_side(run).settings(),
             "testing": self.config.test_side(run).settings(),
             "learner": {
                 "by_class_means": learner.by_class_means,
-                "never_negative": mapped is not None and mapped.never_negative,
+                "sums_bound": learner.sums_bound(n_classes),
             },
             "paper": {"published": defence.publishes, "stored": defence.stores},
             "attack_norm": self.attacks[run]["attack_norm"] or None,

@@ -1,5 +1,7 @@
 """What cannot be run, seen from the labels of datasets and before any job."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from certbd.artifacts.io import DataError
@@ -10,6 +12,7 @@ from certbd.config.axes import Certification, Run
 from certbd.config.config import Config
 from certbd.data import datasets
 from certbd.data.dataset import Outline
+from certbd.plan import paths
 from certbd.plan.files import PlanError
 from certbd.training import side
 from certbd.training.world import Asked
@@ -21,8 +24,10 @@ def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
     `known` outlines the run's dataset.
     """
     attack = read(config.attacks[run.attack])
-    if not isinstance(attack, Backdoor):
+    if not attack.simulated:
         return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
+    if not isinstance(attack, Backdoor):
+        raise ValueError(f"attack of kind {attack.kind}: simulated, but without a trigger")
     try:
         attack.check_fit(known.has_images)
         n_poisoned = count_poisoned(attack, known.training_counts)
@@ -60,6 +65,7 @@ def check_promise(config: Config, run: Run, certification: Certification, known:
     asked = Asked(
         datasets.read(config.datasets[run.dataset]),
         read(config.attacks[run.attack]),
+        config.test_side(run),
         certification,
         sum(known.training_counts),
         sum(known.test_counts),
@@ -72,3 +78,12 @@ def check_promise(config: Config, run: Run, certification: Certification, known:
             f"defense {run.defense} on dataset {run.dataset}, attack {run.attack}, noise "
             f"{run.noise}: {error}"
         ) from error
+
+
+def by_folder(sides: Iterable[Any]) -> dict[str, Any]:
+    """Return training sides by their folders, which must tell them apart; else raise ValueError."""
+    found: dict[str, Any] = {}
+    for own in sides:
+        if found.setdefault(own.folder, own) != own or not re.fullmatch(paths.NAME, own.folder):
+            raise ValueError(f"training side {own}: a folder {own.folder} does not tell it apart")
+    return found

@@ -1,4 +1,4 @@
-"""A test side: what a vote on a test input is cast on. ``docs/theory.md``, section 10."""
+"""A test side: what a vote on a test input is cast on. ``docs/theory.md``, section 9."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,6 @@
 """A training side: what it asks of the configuration, and facts that others need.
 
-``docs/theory.md``, section 10. Its folder has the rest, each part for the stages that need it, so
+``docs/theory.md``, section 9. Its folder has the rest, each part for the stages that need it, so
 that a corrected radius trains nothing again.
 """
 
@@ -30,14 +30,14 @@ class TrainingSide(Entry):
     kind: str
     shows: ClassVar[Shows]
     """What models see: noisy or flipped copies of all inputs, rows as they are, or class sums."""
-    covers_labels: ClassVar[bool] = False
-    """Whether certificates hold whatever the attacker did to labels."""
-    covers_rows: ClassVar[bool] = False
+    covers_labels: ClassVar[bool]
+    """Whether certificates hold whatever happened to labels; classes must be listed then."""
+    covers_rows: ClassVar[bool]
     """Whether they count rows that are replaced: what is selected may not depend on labels."""
     has_sigma: ClassVar[bool] = False
     """Whether there is Gaussian noise on each training input."""
     optimises: ClassVar[bool] = False
-    """Whether each input's noise is optimised first (``sigma.parquet``)."""
+    """Whether each input's noise is optimised first (``sigma.parquet``), as ``per_sample`` does."""
     alone: ClassVar[bool] = False
     """Whether certificates use no bound but that on the predicted class."""
     trains_quickly: ClassVar[bool] = False
@@ -48,11 +48,8 @@ class TrainingSide(Entry):
     @property
     def folder(self) -> str:
         """The name of a folder for models of this side: its kind, and all that tells it apart."""
-        values = {key: value for key, value in self.settings().items() if key != "kind"}
-        if len(values) == 1:
-            return "-".join([self.kind, *map(str, values.values())])
-        named = [f"{key}-{_short(value)}" for key, value in values.items()]
-        return "-".join([self.kind, *named])
+        values = [pair for pair in self.settings().items() if pair[0] != "kind"]
+        return "-".join([self.kind, *(f"{key}-{_short(value)}" for key, value in values)])
 
     @classmethod
     def mistakes(cls, noise: Mapping[str, Any]) -> Iterator[tuple[str, str]]:  # noqa: ARG003
@@ -64,11 +61,11 @@ class TrainingSide(Entry):
 
 
 def _short(value: Any) -> str:
-    """Return a number as text, and settings of their own as the start of their digest."""
-    if not isinstance(value, dict):
+    """Return a number as text, and anything else as the start of its digest."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     text = json.dumps(value, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read(settings: Mapping[str, Any]) -> TrainingSide:

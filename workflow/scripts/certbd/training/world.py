@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from certbd.artifacts.io import DataSplits, PoisonedSet, TriggeredInputs
 from certbd.attacks.attack import Attack
 from certbd.config.axes import Certification
+from certbd.config.fields import Entry
 from certbd.data.dataset import Dataset
 from certbd.theory.claims import Claims
 
@@ -22,11 +23,13 @@ class World(NamedTuple):
     """A training set as given, and the attack that a certificate must cover."""
 
     training: PoisonedSet
+    test: Entry
+    """The test side (`testing.side`): what votes were cast on."""
     n_classes: int
     by_class_means: bool
     """Whether the learner sees training inputs through class means alone."""
-    never_negative: bool
-    """Whether no value that it sees is negative."""
+    sums_bound: float | None
+    """B of the learner's class sums (`Learner.sums_bound`); None for others."""
     sigma_train: NDArray[np.float64] | None
     """Gaussian noise on each training input (n,), for sides that have it."""
     attack_norm: float | None
@@ -51,6 +54,7 @@ class Asked(NamedTuple):
 
     dataset: Dataset
     attack: Attack
+    test: Entry
     certification: Certification
     n_training: int
     n_test: int

@@ -1,5 +1,6 @@
 """The learner ``class_sums``."""
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
 
 class ClassSums(Linear):
-    """One sum a class over its rows, scaled to unit norm.
-
-    The largest product with a test input wins.
-    """
+    """One sum per class of its rows, each of unit norm; the largest product with an input wins."""
 
     learns_from: ClassVar[tuple[str, ...]] = ("rows", "sums")
 
@@ -41,6 +39,15 @@ class ClassSums(Linear):
         from certbd.learners import closed_form
 
         return closed_form.class_sums(inputs, labels, n_classes, self.constant)
+
+    def sums_bound(self, n_classes: int) -> float:
+        """Return B of the class sums less their mean over the classes.
+
+        ``sqrt(1 - 1/C)`` in general, ``sqrt(1/2)`` where features are never negative.
+        """
+        mapped = self.feature_map
+        never_negative = mapped is not None and mapped.never_negative
+        return math.sqrt(0.5 if never_negative else 1 - 1 / n_classes)
 
     def from_sums(
         self, sums: NDArray[np.float64], sigma: float, generators: Generators

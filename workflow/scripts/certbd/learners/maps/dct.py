@@ -1,7 +1,7 @@
 """The feature map ``dct``."""
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Cosines(FeatureMap):
     """Lowest coefficients of each channel's two-dimensional cosine transform."""
 
+    lipschitz: ClassVar[bool] = True
+    never_negative: ClassVar[bool] = False
     kind: Literal["dct"]
     size: int = Field(8, ge=1, description="frequencies along each side")
     pixel_mean: float = Field(0, description="constant taken from every pixel")

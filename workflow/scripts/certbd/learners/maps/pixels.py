@@ -1,7 +1,7 @@
 """The feature map ``pixels``."""
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class Pixels(FeatureMap):
     """The input less a constant."""
 
+    lipschitz: ClassVar[bool] = True
+    never_negative: ClassVar[bool] = False
     kind: Literal["pixels"]
     pixel_mean: float = Field(0, description="constant taken from every pixel")
 

@@ -21,6 +21,7 @@ class RandomFilters(FeatureMap):
 
     never_negative: ClassVar[bool] = True
 
+    lipschitz: ClassVar[bool] = True
     kind: Literal["random_conv"]
     filters: int = Field(32, ge=1, description="number of filters")
     width: int = Field(5, ge=1, description="pixels along a filter's side")

@@ -31,6 +31,7 @@ class Flips(TrainingSide):
     values: Values = 2
     shows: ClassVar[Shows] = "flipped"
     covers_labels: ClassVar[bool] = True
+    covers_rows: ClassVar[bool] = False
     alone: ClassVar[bool] = True
 
     @property

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from certbd.attacks.attack import Backdoor
 from certbd.config import entries
 from certbd.config.axes import Certification, alpha_of_certificate
+from certbd.config.fields import Entry
 from certbd.data import domains as values
 from certbd.theory import discrete
 from certbd.theory.claims import Claims
@@ -43,6 +44,7 @@ class DiscreteNoise(NamedTuple):
 
 def guarantee_of(side: Flips, world: World) -> Guarantee:
     """Return the guarantee of a run, whose dataset and triggered inputs must be known."""
+    check_test_side(side, world.test)
     data, given, triggered = world.data, world.training, world.triggered
     if data is None or triggered is None:
         raise ValueError("training side flips: the dataset before the attack is not given")
@@ -75,12 +77,24 @@ def check_promise(side: Flips, asked: Asked) -> None:
     ValueError
         Naming what is allowed.
     """
+    check_test_side(side, asked.test)
     values.check_features(asked.dataset.n_values, side.values)
     if isinstance(asked.attack, Backdoor):
         asked.attack.check_domain(asked.dataset.channels, side.values)
     of_each = domains_of(side, asked.n_training, 1, asked.n_classes)
     n_certificates = asked.n_test * (2 if asked.attack.simulated else 1)
     check_models(of_each, asked.certification, n_certificates)
+
+
+def check_test_side(side: Flips, test: Entry) -> None:
+    """Raise ValueError if test features are not flipped as training features are.
+
+    One count of changed coordinates covers both, so both need the same noise.
+    """
+    found = test.settings()
+    expected = {"kind": "flips", "beta": side.beta, "values": side.values}
+    if found != expected:
+        raise ValueError(f"training side flips: its test side is {found}; allowed: {expected}")
 
 
 def check_models(

@@ -14,6 +14,8 @@ class Gaussian(TrainingSide):
     kind: Literal["gaussian"]
     sigma: Positive
     shows: ClassVar[Shows] = "noisy"
+    covers_labels: ClassVar[bool] = False
+    covers_rows: ClassVar[bool] = False
     has_sigma: ClassVar[bool] = True
     parameter: ClassVar[str] = "training noise σ_train"
 

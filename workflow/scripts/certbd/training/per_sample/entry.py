@@ -42,6 +42,8 @@ class PerSample(TrainingSide):
     sigma: Positive
     search: Search
     shows: ClassVar[Shows] = "noisy"
+    covers_labels: ClassVar[bool] = False
+    covers_rows: ClassVar[bool] = False
     has_sigma: ClassVar[bool] = True
     optimises: ClassVar[bool] = True
 

@@ -3,7 +3,6 @@
 ``docs/theory.md``, section 7.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -37,18 +36,10 @@ class StatisticRows(NamedTuple):
         return row_columns(trigger, rows, self.attack_norm)
 
 
-def class_sums_bound(n_classes: int, never_negative: bool) -> float:
-    """Return B of class sums: no replaced row moves what decides by more than ``2 B / n``.
-
-    That is the class sums less their mean over the classes; ``sqrt(1 - 1/C)`` in general,
-    ``sqrt(1/2)`` where features are never negative.
-    """
-    return math.sqrt(0.5 if never_negative else 1 - 1 / n_classes)
-
-
 def guarantee_of(side: Statistic, world: World) -> Guarantee:
     """Return the guarantee of a run."""
-    bound = class_sums_bound(world.n_classes, world.never_negative)
+    if world.sums_bound is None:
+        raise ValueError("training side statistic: the bound of the learner's sums is not given")
     return StatisticRows(
-        world.n_rows, side.sigma_statistic, bound, world.n_poisoned, world.attack_norm
+        world.n_rows, side.sigma_statistic, world.sums_bound, world.n_poisoned, world.attack_norm
     )
