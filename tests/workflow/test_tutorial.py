@@ -146,8 +146,8 @@ BASE = {
     "learners": {"small": {"kind": "mlp", "hidden": 8, "epochs": 2}},
     "searches": {
         "rows": {
-            "dataset": "digits01", "attack": "one_pixel_0.3", "defense": "bagging",
-            "learner": "class_mean", "n_drawn": [6], "sigma_test": [0.3], "n_models": 20,
+            "dataset": "digits01", "attack": "one_pixel_0.3", "defense": "decoupled",
+            "learner": "class_mean", "sigma_train": [1.0], "sigma_test": [0.3], "n_models": 20,
         }
     },
     "experiments": [

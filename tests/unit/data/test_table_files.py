@@ -70,7 +70,7 @@ def test_what_a_name_says_is_read(tmp_path, name, header):
             settings = TABLE | {"header": False, "label_column": 2}
             text = ROWS
         text = text.replace(",", "\t") if "tsv" in name.lower() else text
-        put(path, gzip.compress(text.encode()) if "gz" in name.lower() else text)
+        put(path, gzip.compress(text.encode(), mtime=0) if "gz" in name.lower() else text)
     inputs, names = read(settings, path)
     order = np.argsort(inputs[:, 0])
     assert inputs[order, 0].tolist() == pytest.approx([row / 10 for row in range(8)])
@@ -96,12 +96,12 @@ def test_what_a_name_does_not_say_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "content", "named"),
     [
-        ("t.csv", gzip.compress(PLAIN.encode()), "but a gzip file"),
+        ("t.csv", gzip.compress(PLAIN.encode(), mtime=0), "but a gzip file"),
         ("t.csv", PLAIN.encode("utf-16"), "but text in UTF-16"),
         ("t.csv", b"PK\x03\x04\xff", "but a zip archive or a spreadsheet"),
         ("t.csv", PLAIN.replace("a\n", "é\n").encode("latin-1"), "'utf-8' codec can't decode"),
         ("t.csv.gz", PLAIN, "not a readable table: Not a gzipped file"),
-        ("t.csv.gz", gzip.compress(PLAIN.encode())[:-20], "not a readable table: "),
+        ("t.csv.gz", gzip.compress(PLAIN.encode(), mtime=0)[:-20], "not a readable table: "),
         ("t.tsv.gz", b"", "not a readable table"),
     ],
 )
@@ -111,7 +111,7 @@ def test_files_of_another_kind_are_refused(tmp_path, name, content, named):
 
 def test_a_gzip_bomb_is_not_unfolded(tmp_path, monkeypatch):
     monkeypatch.setattr(io, "NEVER_A_BOMB", 2**18)
-    path = put(tmp_path / "t.csv.gz", gzip.compress(b"x,label\n" + b"0,a\n" * 10**6))
+    path = put(tmp_path / "t.csv.gz", gzip.compress(b"x,label\n" + b"0,a\n" * 10**6, mtime=0))
     refused(TABLE, path, r"\d+ bytes that unfold to \d+; allowed")
 
 
