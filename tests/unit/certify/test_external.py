@@ -321,7 +321,7 @@ def test_votes_of_another_version_are_refused(tmp_path):
     files = (str(tmp_path / "votes.parquet"), str(tmp_path / "labels.csv"))
     old = {"settings": {"noise": {"train": 1.0, "test": 0.4}}}
     io.write_table(files[0], table, schemas.VOTES, old)
-    labels.to_csv(files[1], index=False)
+    labels.drop(columns="sigma").to_csv(files[1], index=False)
     with pytest.raises(io.DataError, match=r"votes of certbd 0\.1, .*make them again"):
         read_votes(*files, 0.4, N, CLASSES, False, 1.0)
 
