@@ -1,4 +1,5 @@
 import ast
+import re
 import shutil
 from graphlib import TopologicalSorter
 
@@ -195,6 +196,14 @@ def test_no_folder_is_crowded_and_no_module_long():
         assert len(file.read_text().splitlines()) <= 300, file
     common = SCRIPTS.parent / "rules" / "common.smk"
     assert len(common.read_text().splitlines()) <= 60
+
+
+def test_nothing_asks_which_defence_this_is():
+    asks = re.compile(r"defense (==|!=|in)|\bin noise\b")
+    files = [file for kind in ("*.py", "*.smk") for file in SCRIPTS.parent.rglob(kind)]
+    lines = [(file.name, line) for file in files for line in file.read_text().splitlines()]
+    assert len(files) > 100
+    assert [found for found in lines if asks.search(found[1])] == []
 
 
 def _direct(file):

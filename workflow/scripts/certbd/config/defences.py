@@ -6,6 +6,7 @@ training side that says so in its ``entry.py`` makes a defence of its own name.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 from certbd.config import entries
@@ -78,8 +79,8 @@ def names() -> tuple[str, ...]:
     return (*entries.names(entries.DEFENCES), *own)
 
 
-def read(name: str) -> Defence:
-    """Return a defence.
+def module_of(name: str) -> str:
+    """Return the name of the module that has a defence.
 
     Raises
     ------
@@ -87,12 +88,17 @@ def read(name: str) -> Defence:
         If none has that name.
     """
     if name in entries.names(entries.DEFENCES):
-        named: Defence = entries.module(entries.DEFENCES, name).DEFENCE
-        return named
-    if name in entries.names(entries.TRAINING) and (found := _of_its_own_name(name)):
-        return found
+        return entries.name_of(entries.DEFENCES, name)
+    if name in entries.names(entries.TRAINING) and _of_its_own_name(name):
+        return entries.name_of(entries.TRAINING, name, "entry")
     raise ValueError(f"defense {name!r}: there is none of that name; known: {', '.join(names())}")
 
 
-def _of_its_own_name(side: str) -> Defence | None:
-    return getattr(entries.module(entries.TRAINING, side, "entry"), "DEFENCE", None)
+def read(name: str) -> Defence:
+    """Return a defence; errors as `module_of`."""
+    defence: Defence = import_module(module_of(name)).DEFENCE
+    return defence
+
+
+def _of_its_own_name(side: str) -> bool:
+    return hasattr(entries.module(entries.TRAINING, side, "entry"), "DEFENCE")

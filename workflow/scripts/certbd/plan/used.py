@@ -51,10 +51,9 @@ def testing(_: Config, wildcards: Any) -> Used:
     yield entries.name_of(entries.TESTING, defences.read(wildcards.defense).testing)
 
 
-def pair(_: Config, wildcards: Any) -> Used:
-    """Name the file of a defence that is a named pair."""
-    if wildcards.defense in entries.names(entries.DEFENCES):
-        yield entries.name_of(entries.DEFENCES, wildcards.defense)
+def defence(_: Config, wildcards: Any) -> Used:
+    """Name the module that has a defence."""
+    yield defences.module_of(wildcards.defense)
 
 
 def bound(_: Config, wildcards: Any) -> Used:
@@ -72,7 +71,7 @@ USED: Mapping[str, tuple[Callable[[Config, Any], Used], ...]] = {
     "certificates": (training("guarantee"), testing, bound),
     "audit": (learner, training("draw", "audit"), testing, bound),
     "external": (bound,),
-    "search": (learner, pair, training("draw", "guarantee"), testing, bound),
+    "search": (learner, defence, training("draw", "guarantee"), testing, bound),
     "reach": (bound,),
 }
 """What each stage uses."""
