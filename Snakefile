@@ -3,8 +3,8 @@
 The stages, one file each in workflow/rules: data, poison, sigma, train, votes, certify, aggregate,
 report. `snakemake --cores N` makes everything that config/config.yaml (or --configfile) lists under
 experiments; `snakemake --cores N figures` redraws the figures from cached results. Other targets:
-noise_search tries a defence's parameters on training inputs, reach tabulates what discrete noise can cover at most,
-audit tries to falsify the certificates.
+noise_search tries a defence's parameters on training inputs, reach tabulates what discrete noise
+can cover at most, audit tries to falsify the certificates.
 """
 
 import os

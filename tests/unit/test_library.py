@@ -12,6 +12,7 @@ from certbd.theory import certificates
 from conftest import ROOT
 
 PAGE = (ROOT / "docs" / "library.md").read_text()
+ENCODER = {"kind": "encoder", "network": "cnn", "weights": __file__}
 GAUSSIAN = {"kind": "gaussian", "sigma": 1.0}
 BLOCK = re.compile(r"^```(python|)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -55,6 +56,11 @@ def test_without_torch_training_says_what_brings_it(monkeypatch):
     [
         ({"kind": "resnet18", "pretrained": "x.safetensors"}, GAUSSIAN, "x.safetensors"),
         ({"kind": "class_sums"}, GAUSSIAN, "class_sums does not learn from what gaussian shows"),
+        (
+            {"kind": "ridge", "features": ENCODER},
+            GAUSSIAN,
+            "features of kind encoder, whose Lipschitz constant is not known, with training side",
+        ),
         ({"kind": "ridge"}, {"kind": "bagging", "n_drawn": 9}, "n_drawn: 9 of 4 training inputs"),
         (
             {"kind": "ridge"},
@@ -97,6 +103,7 @@ def test_counts_and_votes_give_the_same_certificates():
         ([[3.5, 1]], {}, "votes_or_counts must be whole numbers, 0 or more"),
         ([[-1, 1]], {}, "votes_or_counts must be whole numbers, 0 or more"),
         ([1, 2], {}, "must have two axes"),
+        ([[0, 9] + [0] * 8], {}, "10 columns, as many as n_models, and no n_classes"),
         ([[0, 1]], {"n_classes": 2}, "must have 10 votes per input"),
         ([[2] * 10], {"n_classes": 2}, "labels from -1 .no vote. to 1, not 2"),
         ([[9, 1]], {"bound": "magic"}, "'magic' is not in its KINDS; known: majority"),

@@ -1,10 +1,10 @@
-"""Stage aggregate, without torch. From: all tables of certificates. To: results/summary.csv (one row per
-experiment), results/curves.csv (certified accuracy against radius) and results/figures/.
+"""Stage aggregate, without torch. From: all tables of certificates. To: results/summary.csv (one
+row per experiment), results/curves.csv (certified accuracy against radius) and results/figures/.
 """
 
 
 rule make_summary:
-    """Needs every experiment's certificates; makes the summary, the curves and a count of failed models."""
+    """Needs every experiment's certificates; makes summary, curves and a count of failed models."""
     input:
         certificates=[certificates_of(*row) for row in TARGETS.rows],
         undefended=TARGETS.undefended,

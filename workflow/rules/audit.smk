@@ -1,7 +1,7 @@
-"""Target audit. From: certificates, and the world that they were made in. To: results/audit.csv (how
-often certified predictions were broken inside and outside their certificates),
-results/noise_audit.csv (the random numbers used, checked), results/figures/{dataset}/audit.svg and the
-page that shows it.
+"""Target audit. From: certificates, and the world that they were made in. To: results/audit.csv
+(how often certified predictions were broken inside and outside their certificates),
+results/noise_audit.csv (the random numbers used, checked), results/figures/{dataset}/audit.svg and
+the page that shows it.
 """
 
 AUDITED = TARGETS.audited
@@ -11,8 +11,8 @@ AUDIT_FIGURES = [f"results/figures/{dataset}/audit.svg" for dataset in AUDITED_D
 
 
 rule audit:
-    """Needs the tables and figures of the audit, and the page with it; makes nothing more, because it is the name
-    of a target.
+    """Needs the tables and figures of the audit, and the page with it; makes nothing more, because
+    it is the name of a target.
     """
     input:
         "results/audit.csv",

@@ -1,5 +1,5 @@
-"""Stage certify, without torch. From: all votes of a run, or votes from elsewhere. To: {run}/{certification}/
-certificates.parquet, a prediction with its radii for every test input.
+"""Stage certify, without torch. From: all votes of a run, or votes from elsewhere. To:
+{run}/{certification}/certificates.parquet, a prediction with its radii for every test input.
 """
 
 
@@ -41,7 +41,7 @@ rule certify_votes:
 
 
 rule certify_external:
-    """Needs a file of votes or scores of models trained elsewhere; makes its table of certificates."""
+    """Needs votes or scores of models trained elsewhere; makes their table of certificates."""
     output:
         certificates=f"{EXTERNAL}/certificates.parquet",
     log:

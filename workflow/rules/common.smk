@@ -1,4 +1,4 @@
-"""What every stage shares: the plan of the configuration (`certbd.plan`), and where it is written."""
+"""What every stage shares: the plan of the configuration (`certbd.plan`), and its paths."""
 
 import sys
 from pathlib import Path

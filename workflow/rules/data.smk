@@ -1,4 +1,6 @@
-"""Stage data. From: an entry of `datasets` and its files. To: results/{dataset}/data.npz, arrays in [0, 1]."""
+"""Stage data. From: an entry of `datasets` and its files. To: results/{dataset}/data.npz, arrays
+of numbers from 0 to 1.
+"""
 
 
 rule make_dataset:

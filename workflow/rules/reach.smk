@@ -1,10 +1,10 @@
-"""Stage reach, on its own. From: the key `reach` of the configuration alone. To: results/reach.csv and
-results/figures/reach.svg, what discrete noise can cover at most, if all models cast one vote.
+"""Stage reach, on its own. From: the key `reach` of the configuration alone. To: results/reach.csv
+and results/figures/reach.svg, what discrete noise can cover at most, if all models cast one vote.
 """
 
 
 rule reach:
-    """Needs results/reach.csv and its figure; makes nothing more, because it is the name of a target."""
+    """Needs results/reach.csv and its figure; makes nothing more: it is the name of a target."""
     input:
         "results/reach.csv",
         "results/figures/reach.svg",

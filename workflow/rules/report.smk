@@ -1,5 +1,5 @@
-"""Stage report, without torch. From: all tables of a run, its inputs, and the audit if there is one of
-these very certificates. To: results/report.html, one page that opens offline.
+"""Stage report, without torch. From: all tables of a run, its inputs, and the audit if there is one
+of these very certificates. To: results/report.html, one page that opens offline.
 """
 
 PAGE = SCRIPTS.parent / "report" / "page"
@@ -37,8 +37,8 @@ rule report:
 rule build_report:
     """Needs summary, curves, certificates, noise and inputs of every experiment; makes the page.
 
-    The audit is no input, because otherwise every later run would audit, too. The script shows the one in
-    results/ if its provenance names exactly these certificates.
+    The audit is no input, because otherwise every later run would audit, too. The script shows the
+    one in results/ if its provenance names exactly these certificates.
     """
     input:
         **PAGE_INPUTS,

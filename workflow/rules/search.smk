@@ -1,5 +1,6 @@
-"""Target noise_search. From: a poison set and an entry of `searches`. To: results/searches/, certified
-accuracy of held-out training inputs over pairs of a training parameter and test noise. A search suggests a pair, and the configuration says what runs.
+"""Target noise_search. From: a poison set and an entry of `searches`. To: results/searches/,
+certified accuracy of held-out training inputs over pairs of a training parameter and test noise. A
+search suggests a pair, and the configuration says what runs.
 """
 
 SEARCHES = expand(

@@ -1,10 +1,10 @@
-"""Stage sigma, for cert_ssb. From: a poison set and an entry of `noises`. To: {models}/sigma.parquet,
-the noise of every training, benign and triggered test input.
+"""Stage sigma, for cert_ssb. From: a poison set and an entry of `noises`. To:
+{models}/sigma.parquet, the noise of every training, benign and triggered test input.
 """
 
 
 rule optimise_sigma:
-    """Needs a poison set; makes each input's noise by sigma ascent, with pilot models that do not vote."""
+    """Needs a poison set; makes each input's noise by sigma ascent, with pilots that never vote."""
     input:
         data=f"{DATASET}/data.npz",
         poisoned=f"{ATTACK}/poisoned.npz",

@@ -1,11 +1,12 @@
-"""Stage train. From: a poison set, and the noise on its inputs. To: {models}/, one
-safetensors file per chunk of models, each of which is trained on a view of the set of its own. Test sides
-have no part in it, so entries of `noises` that differ only there share models.
+"""Stage train. From: a poison set, and the noise on its inputs. To: {models}/, one safetensors file
+per chunk of models, each of which is trained on a view of the set of its own. Test sides have no
+part in it, so entries of `noises` that differ only there share models.
 """
 
 
 rule train_models:
-    """Needs a poison set (and sigma.parquet where noise is optimised); makes one chunk of models in one batch.
+    """Needs a poison set (and sigma.parquet where noise is optimised); makes one chunk of models in
+    one batch.
 
     What the training set is made from is in the settings. The identities of both files, which
     depend on the test inputs, too, are not; the script checks them.

@@ -4,25 +4,19 @@ from typing import Any
 
 import numpy as np
 
-from certbd import rng
 from certbd.artifacts import io
 from certbd.artifacts.logs import job_log
-from certbd.attacks.attack import Backdoor, read
-from certbd.attacks.poison import add_trigger, poison
+from certbd.attacks.attack import read, simulated
+from certbd.attacks.poison import add_trigger, simulate
 
 
 def main(smk: Any) -> None:
     """Make ``poisoned.npz`` and ``triggered.npz``."""
-    attack, made = read(smk.params.settings["attack"]), smk.params.inputs
+    made = smk.params.inputs
     with job_log(smk) as log:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
-        if attack.simulated and not isinstance(attack, Backdoor):
-            raise ValueError(f"attack of kind {attack.kind}: simulated, but without a trigger")
-        if isinstance(attack, Backdoor):
-            generator = rng.generator(attack.seed, rng.Purpose.PATTERN)
-            trigger = attack.make_trigger(data.train_inputs.shape[1:], generator)
-            generator = rng.generator(attack.seed, rng.Purpose.POISON)
-            poisoned = poison(data.train_inputs, data.train_labels, attack, trigger, generator)
+        if attack := simulated(read(smk.params.settings["attack"])):
+            poisoned, trigger = simulate(data.train_inputs, data.train_labels, attack)
             triggered = io.TriggeredInputs(
                 add_trigger(data.test_inputs, trigger, attack), data.test_labels
             )

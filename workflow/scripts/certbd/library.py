@@ -54,7 +54,7 @@ def certify_votes(
     n_classes : int, optional
         Number of classes, where labels are given.
     bound : str
-        Majority, clopper_pearson or runner_up.
+        ``majority``, ``clopper_pearson`` or ``runner_up``.
     sigma_test : float or array (inputs,), optional
         Standard deviation of the Gaussian noise that each vote was cast under.
     sigma_train : float or array (n,), optional
@@ -71,7 +71,8 @@ def certify_votes(
     Raises
     ------
     ValueError
-        If a count or label is out of range, there are more votes than models, or as
+        If a count or label is out of range, there are more votes than models, there are as many
+        columns as models without `n_classes` (labels would be taken for counts), or as
         `theory.bounds.clopper_pearson_lower`.
     """
     counts = _counts(votes_or_counts, n_models, n_classes)
@@ -102,6 +103,11 @@ def _counts(given: ArrayLike, n_models: int, n_classes: int | None) -> NDArray[n
     if array.ndim != 2:
         raise ValueError(f"votes_or_counts must have two axes, not shape {array.shape}")
     if n_classes is None:
+        if array.shape[1] == n_models:
+            raise ValueError(
+                f"votes_or_counts has {n_models} columns, as many as n_models, and no n_classes; "
+                "allowed: n_classes with labels of models, or counts for another number of classes"
+            )
         fine = is_whole(array) & (array >= 0)
         require(fine, "votes_or_counts", array, "whole numbers, 0 or more: votes for each class")
         require(array.sum(1) <= n_models, "votes of an input", array.sum(1), f"at most {n_models}")
@@ -130,16 +136,14 @@ def poison(
     ValueError
         If the attack does not fit the training set, or as pydantic says.
     """
-    from certbd.attacks import poison as poisoning
-    from certbd.attacks.attack import Backdoor, read
+    from certbd.attacks.attack import read, simulated
+    from certbd.attacks.poison import simulate
 
-    entry = read(attack)
-    if not isinstance(entry, Backdoor):
-        raise ValueError(f"attack of kind {entry.kind}: it has no trigger")
-    pattern = rng.generator(entry.seed, rng.Purpose.PATTERN)
-    trigger = entry.make_trigger(inputs.shape[1:], pattern)
-    drawn = rng.generator(entry.seed, rng.Purpose.POISON)
-    return poisoning.poison(inputs, labels, entry, trigger, drawn)
+    entry = simulated(read(attack))
+    if entry is None:
+        raise ValueError(f"attack of kind {attack['kind']}: it has no trigger")
+    poisoned, _ = simulate(inputs, labels, entry)
+    return poisoned
 
 
 class Models(NamedTuple):
@@ -214,6 +218,12 @@ def _trainable(
         raise ValueError(f"training side {side.kind}: its noise is optimised by the workflow alone")
     if side.shows not in entry.learns_from:
         raise ValueError(f"learner of kind {entry.kind} does not learn from what {side.kind} shows")
+    seen = entry.feature_map
+    if side.has_sigma and seen is not None and not seen.lipschitz:
+        raise ValueError(
+            f"features of kind {seen.kind}, whose Lipschitz constant is not known, with training "
+            f"side {side.kind}: noise on such features certifies nothing of the inputs"
+        )
     features = learner.get("features", {})
     path = features.get("weights", "") if features else learner.get("pretrained", "none")
     return entry.with_weights("" if path == "none" else path), side

@@ -94,3 +94,18 @@ def read(settings: Mapping[str, Any]) -> Attack:
     """
     attack: Attack = entries.read(entries.ATTACKS, settings)
     return attack
+
+
+def simulated(attack: Attack) -> Backdoor | None:
+    """Return an attack that the workflow simulates, None for data that are taken as they come.
+
+    Raises
+    ------
+    ValueError
+        If it says that it is simulated, and has no trigger.
+    """
+    if not attack.simulated:
+        return None
+    if not isinstance(attack, Backdoor):
+        raise ValueError(f"attack of kind {attack.kind}: simulated, but without a trigger")
+    return attack

@@ -1,4 +1,4 @@
-"""Poison sets, as RAB and Cert-SSB build them: pure functions of arrays and a generator.
+"""Poison sets, as RAB and Cert-SSB build them: pure functions of arrays and an attack's seed.
 
 Sources: Weber et al., arXiv 2003.08904, and the published code of Qiao et al., arXiv 2504.21730;
 ``docs/theory.md``, section 8.
@@ -9,8 +9,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from certbd import rng
 from certbd.artifacts.io import DataError, PoisonedSet
 from certbd.attacks.attack import Backdoor
+
+
+def simulate(
+    inputs: NDArray[np.float32], labels: NDArray[np.int64], attack: Backdoor
+) -> tuple[PoisonedSet, NDArray[np.float32]]:
+    """Return a training set as the attack leaves it, and its trigger; all is drawn from its seed.
+
+    Arguments and errors as `poison`, and as `Backdoor.make_trigger`.
+    """
+    pattern = rng.generator(attack.seed, rng.Purpose.PATTERN)
+    trigger = attack.make_trigger(inputs.shape[1:], pattern)
+    drawn = rng.generator(attack.seed, rng.Purpose.POISON)
+    return poison(inputs, labels, attack, trigger, drawn), trigger
 
 
 def add_trigger(

@@ -48,12 +48,11 @@ def _parts(whole: schema.Schema) -> Iterator[list[str]]:
         title = "`noises`" if kind == "noise" else f"`experiments`, kind `{kind}`"
         yield _section(title, definitions[kind])
     for kind in ("Certify", "GivenAttack", "Search", "Subset", "search", "reference"):
-        if kind in definitions:
-            yield _section(TITLES[kind], definitions[kind])
+        yield _section(TITLES[kind], definitions[kind])
     for branch in definitions["features"]["allOf"]:
         yield _section(f"`features`, {_kind(branch)}", _named(branch["then"], definitions))
     for kind in ("Reach", "Audit", "Curves", "Grid", "WholeGrid"):
-        yield _section(TITLES.get(kind, f"`{kind.lower()}`"), definitions[kind])
+        yield _section(TITLES[kind], definitions[kind])
 
 
 def _kind(branch: schema.Schema) -> str:
@@ -72,6 +71,9 @@ TITLES = {
     "Search": "`search` of an entry of `noises`",
     "Subset": "`subset` of a dataset",
     "search": "`searches`",
+    "Reach": "`reach`",
+    "Audit": "`audit`",
+    "Curves": "`curves`",
     "Grid": "`joint` and `trigger` of `curves`",
     "WholeGrid": "`rows` of `curves`",
     "reference": "`references`",

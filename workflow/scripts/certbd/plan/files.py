@@ -1,10 +1,10 @@
 """The files that a configuration names: which they are, and what they hold."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
 from certbd.artifacts.io import DataError
+from certbd.artifacts.seals import file_sum
 from certbd.config.axes import Run
 from certbd.config.config import Config
 from certbd.data import datasets
@@ -19,10 +19,7 @@ class PlanError(ValueError):
 @cache
 def checksum(path: Path | None) -> str | None:
     """Return a file's SHA-256, so that another path to it changes nothing; None for no file."""
-    if path is None:
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return None if path is None else file_sum(path)
 
 
 def dataset_path(config: Config, name: str) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from certbd.artifacts.io import DataError
-from certbd.attacks.attack import Backdoor, read
+from certbd.attacks.attack import read, simulated
 from certbd.attacks.poison import count_poisoned
 from certbd.config import defences
 from certbd.config.axes import Certification, Run
@@ -23,11 +23,9 @@ def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
 
     `known` outlines the run's dataset.
     """
-    attack = read(config.attacks[run.attack])
-    if not attack.simulated:
+    attack = simulated(read(config.attacks[run.attack]))
+    if attack is None:
         return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
-    if not isinstance(attack, Backdoor):
-        raise ValueError(f"attack of kind {attack.kind}: simulated, but without a trigger")
     try:
         attack.check_fit(known.has_images)
         n_poisoned = count_poisoned(attack, known.training_counts)
