@@ -1,6 +1,6 @@
-# Each target sets up .venv from requirements.lock first, if it is missing or older than the lock.
+# Each target but help makes .venv from requirements.lock first, if it is missing or older than the lock.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint keys bench lock
+.PHONY: help setup demo test lint keys bench lock
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 VENV := .venv
@@ -20,6 +20,8 @@ help:  ## show this list
 	@echo
 	@echo 'with .venv active: snakemake --cores N [TARGET] [--configfile FILE] [--config KEY=VALUE ...]'
 	@awk '/^ *localrules:/{on=1; next} /^$$/{on=0} on{gsub(/[ ,]/, ""); if ($$0 != "all") print "  target " $$0}' Snakefile
+
+setup: $(READY)  ## make .venv from requirements.lock
 
 demo: $(READY)  ## certify the default run (config/config.yaml), then print its summary
 	snakemake --cores $(CORES) --quiet rules

@@ -25,7 +25,7 @@ if set(sys.executable) & set(" \t\n'\"\\$&;|<>()`"):
     raise WorkflowError(
         f"Python is {sys.executable}: Snakemake does not quote its path, so every job would fail. "
         "Allowed: a path without spaces, quotes and other signs that a shell reads; move the folder "
-        "that .venv is in and set .venv up again (remove it, then make help)"
+        "that .venv is in and make it again (remove .venv, then make setup)"
     )
 
 # Later settings win: those of the clone, of the working directory, of --configfile, of --config.

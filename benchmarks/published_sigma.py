@@ -14,17 +14,17 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent.parent / "workflow" / "scripts"))
 from certbd import rng
 from certbd.attacks.kinds.one_pixel import OnePixel
-from certbd.attacks.poison import poison
+from certbd.attacks.poison import simulate
 from certbd.data import datasets
 from certbd.learners import learner as learners
 from certbd.training import ensembles, sigma
 from certbd.training.gaussian.draw import Gaussian
+from certbd.training.per_sample.entry import Search
 
 LEARNER = learners.read({"kind": "cnn", "epochs": 2})
-SEARCH = {
-    "objective": "released", "pilots": 1, "draws": 1, "steps": 850, "learning_rate": 1e-4,
-    "bounds": [0.5, 4],
-}  # fmt: skip
+SEARCH = Search(
+    objective="released", pilots=1, draws=1, steps=850, learning_rate=1e-4, bounds=[0.5, 4]
+)
 ATTACK = OnePixel(kind="one_pixel", norm=1.0, rate=0.02)
 
 
@@ -34,12 +34,9 @@ def main() -> None:
     published = pd.read_parquet(root / "cert_ssb_published" / "sigma_mnist.parquet")
     published = published[published["attack"] == "onepixel"]
     data = datasets.load({"kind": "mnist", "classes": [0, 1]}, root)
-    shape = data.train_inputs.shape[1:]
-    trigger = ATTACK.make_trigger(shape, rng.generator(0, rng.Purpose.PATTERN))
-    generator = rng.generator(0, rng.Purpose.POISON)
-    poisoned = poison(data.train_inputs, data.train_labels, ATTACK, trigger, generator)
+    poisoned, _ = simulate(data.train_inputs, data.train_labels, ATTACK)
     device = ensembles.pick_device("cpu")
-    module = LEARNER.module(shape, 2)
+    module = LEARNER.module(data.train_inputs.shape[1:], 2)
     for start in (0.12, 0.25, 0.5, 1.0):
         begin = time.perf_counter()
         pilots = ensembles.train(

@@ -37,8 +37,11 @@ def test_import_certbd_loads_no_other_module():
 
 
 def test_votes_are_certified_without_torch():
-    code = "from certbd import certify_votes, storage_update\nprint('torch' in sys.modules)"
-    assert run(code).strip() == "False"
+    keys = "n_models=10, alpha=0.1, sigma_test=1, sigma_train=1, n_poisoned=1"
+    call = f"certify_votes([[9, 1]], {keys})"
+    code = f"from certbd import certify_votes, storage_update\nfound = {call}\n"
+    code += "print(len(found), found.at[0, 'radius_trigger'] > 0, 'torch' in sys.modules)"
+    assert run(code).split() == ["1", "True", "False"]
 
 
 def test_without_torch_training_says_what_brings_it(monkeypatch):

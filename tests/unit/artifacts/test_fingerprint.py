@@ -11,9 +11,10 @@ from certbd.artifacts.fingerprint import (
     dependencies,
     fingerprint,
 )
-from certbd.config import entries
+from certbd.config import defences, entries
 from conftest import ROOT
 
+CONTAINERS = (ast.Tuple, ast.List, ast.Set, ast.Dict)
 SCRIPTS = ROOT / "workflow" / "scripts"
 TRAINING = (
     "train_models.py",
@@ -120,7 +121,10 @@ def test_nothing_but_rules_and_tests_uses_the_plan():
 
 def test_editing_plots_redraws_figures_and_nothing_else(scripts):
     assert changed(scripts, append("report/looks.py", "\nX = 1\n")) == set(PLOTS)
-    assert changed(scripts, append("report/plots.py", "\nX = 1\n")) < set(PLOTS)
+    assert changed(scripts, append("report/plots.py", "\nX = 1\n")) == set(PLOTS) - {
+        "build_report.py",
+        "plot_audit.py",
+    }
 
 
 def test_editing_rng_reruns_what_draws(scripts):
@@ -199,11 +203,48 @@ def test_no_folder_is_crowded_and_no_module_long():
 
 
 def test_nothing_asks_which_defence_this_is():
+    """What differs between them stands in their entries; a file's own settings may be looked at."""
     asks = re.compile(r"defense (==|!=|in)|\bin noise\b")
     files = [file for kind in ("*.py", "*.smk") for file in SCRIPTS.parent.rglob(kind)]
     lines = [(file.name, line) for file in files for line in file.read_text().splitlines()]
     assert len(files) > 100
     assert [found for found in lines if asks.search(found[1])] == []
+    names = {*defences.names(), *entries.names(entries.TRAINING)}
+    compared = [
+        (file.name, name) for file in SCRIPTS.rglob("*.py") for name in _compared(file) & names
+    ]
+    assert compared == [("external_checks.py", "gaussian")]
+
+
+def test_a_defence_that_is_asked_for_is_found(tmp_path):
+    file = tmp_path / "asks.py"
+    for line in (
+        'row["defense"] == "rab"', 'name in ("rab", "x")', 'name.startswith("rab")',
+        '{"rab": 1}[name]', 'table["rab"]',
+    ):  # fmt: skip
+        file.write_text(line)
+        assert "rab" in _compared(file), line
+    file.write_text('Defence(training="rab")')
+    assert _compared(file) == set()
+
+
+def _compared(file):
+    """Return the texts that a file compares with, looks up or branches by."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        asked = []
+        if isinstance(node, ast.Compare):
+            asked = [node.left, *node.comparators]
+        elif isinstance(node, ast.Subscript) and ast.unparse(node.value) != "Literal":
+            asked = [node.slice, node.value]
+        elif isinstance(node, ast.MatchValue):
+            asked = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            asked = node.args if node.func.attr in ("startswith", "endswith", "get") else []
+        for part in asked:
+            inside = ast.walk(part) if isinstance(part, CONTAINERS) else [part]
+            found |= {leaf.value for leaf in inside if isinstance(leaf, ast.Constant)}
+    return {text for text in found if isinstance(text, str)}
 
 
 def _direct(file):

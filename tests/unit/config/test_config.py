@@ -242,7 +242,7 @@ def test_published_defaults_of_datasets(entry, filled):
         ),
         (
             searched(learner="dct5_sums", sigma_train=[1.0]),
-            "kind class_sums; allowed with defense dec",
+            "searches.s.learner: kind class_sums; allowed with defense dec",
         ),
         (
             lambda raw: next(

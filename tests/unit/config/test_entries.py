@@ -54,6 +54,27 @@ def test_defences_differ_in_colour_and_read_keys_that_exist():
         assert set(defence.training_keys) <= set(defence.side.model_fields)
 
 
+def test_facts_of_defences_are_those_that_their_theorems_prove():
+    """``docs/theory.md``: labels are covered in sections 6 and 7, rows in section 7."""
+    known = {name: defences.read(name) for name in defences.names()}
+    labels = {name for name, defence in known.items() if defence.side.covers_labels}
+    rows = {name for name, defence in known.items() if defence.side.covers_rows}
+    assert labels == {"discrete", "bagging", "statistic"}
+    assert rows == {"bagging", "statistic"}
+    assert {name: defence.curves for name, defence in known.items()} == {
+        "rab": ("trigger", "joint", "paper"),
+        "cert_ssb": ("trigger", "joint", "paper"),
+        "decoupled": ("trigger", "joint"),
+        "discrete": ("l0",),
+        "bagging": ("trigger", "rows"),
+        "statistic": ("trigger", "rows"),
+    }
+    assert {name: defence.features for name, defence in known.items()} == {
+        "rab": "none", "cert_ssb": "none", "decoupled": "lipschitz", "discrete": "none",
+        "bagging": "any", "statistic": "any",
+    }  # fmt: skip
+
+
 def test_entries_are_read_without_the_libraries_of_jobs():
     code = (
         "import sys; from certbd.config import entries\n"

@@ -14,7 +14,7 @@ import yaml
 from snakemake.utils import update_config
 
 from certbd.config import entries
-from certbd.plan import paths
+from certbd.plan import paths, refusals
 from certbd.plan.files import PlanError
 from certbd.plan.places import run_of
 from certbd.plan.plan import Plan
@@ -117,11 +117,18 @@ def test_folders_of_models_tell_training_sides_apart(plan):
 
 
 def test_a_folder_that_two_training_sides_share_is_refused(plan, monkeypatch):
-    side = type(plan.sides["gaussian-sigma-0.25"])
-    for folder in ("gaussian", "gaussian-[1, 2]"):
-        monkeypatch.setattr(side, "folder", folder)
-        with pytest.raises(ValueError, match="does not tell it apart"):
-            Plan(plan.config, SCRIPTS)
+    one = plan.sides["gaussian-sigma-0.25"]
+    monkeypatch.setattr(type(one), "folder", "gaussian")
+    assert refusals.by_folder([one, one]) == {"gaussian": one}
+    with pytest.raises(ValueError, match="does not tell it apart"):
+        Plan(plan.config, SCRIPTS)
+
+
+def test_a_folder_with_signs_that_a_path_may_not_have_is_refused(plan, monkeypatch):
+    one = plan.sides["gaussian-sigma-0.25"]
+    monkeypatch.setattr(type(one), "folder", "gaussian-[1, 2]")
+    with pytest.raises(ValueError, match="does not tell it apart"):
+        refusals.by_folder([one])
 
 
 def test_paths_name_their_axes(plan):
@@ -130,6 +137,14 @@ def test_paths_name_their_axes(plan):
         assert run_of(SimpleNamespace(**run._asdict())) == run
         for value in (*run, certification.bound, f"n{certification.n_models}"):
             assert str(value) in path
+
+
+def test_rows_of_the_summary_say_whether_labels_are_covered(plan):
+    targets = Targets(plan)
+    covered = {row[0].defense: targets.summary_row(*row)["covers_labels"] for row in targets.rows}
+    assert covered == dict.fromkeys(("rab", "cert_ssb", "decoupled"), False) | dict.fromkeys(
+        ("discrete", "bagging", "statistic"), True
+    )
 
 
 def test_targets_of_the_default_run(plan):

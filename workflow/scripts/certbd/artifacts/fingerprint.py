@@ -57,7 +57,7 @@ def check_loaded(script: Path, entries: Iterable[str], loaded: Iterable[str]) ->
     """Refuse to end a job that used a module whose code is not in its fingerprint.
 
     `loaded` are names of modules. ``__init__.py`` files do not count: they hold docstrings and
-    names of entries alone.
+    names of entries alone (the package's own serves ``from certbd import``, which no job uses).
 
     Raises
     ------

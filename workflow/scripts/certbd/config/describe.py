@@ -45,8 +45,7 @@ def _parts(whole: schema.Schema) -> Iterator[list[str]]:
         for branch in definitions[f"{name}_entry"]["allOf"]:
             yield _section(f"`{name}`, {_kind(branch)}", _named(branch["then"], definitions))
     for kind in ("noise", "trained", "external"):
-        title = "`noises`" if kind == "noise" else f"`experiments`, kind `{kind}`"
-        yield _section(title, definitions[kind])
+        yield _section(TITLES[kind], definitions[kind])
     for kind in ("Certify", "GivenAttack", "Search", "Subset", "search", "reference"):
         yield _section(TITLES[kind], definitions[kind])
     for branch in definitions["features"]["allOf"]:
@@ -66,6 +65,9 @@ def _named(reference: schema.Schema, definitions: schema.Schema) -> schema.Schem
 
 
 TITLES = {
+    "noise": "`noises`",
+    "trained": "`experiments`, kind `trained`, the default",
+    "external": "`experiments`, kind `external`",
     "Certify": "`certify` of an experiment",
     "GivenAttack": "`attack` of an external experiment",
     "Search": "`search` of an entry of `noises`",
@@ -97,7 +99,10 @@ def _default(value: schema.Schema) -> str:
     if "default" not in value:
         return "left out"
     default = value["default"]
-    return "those of its keys" if isinstance(default, dict) and default else f"`{_shown(default)}`"
+    keyed = isinstance(default, dict) and default
+    if keyed and "required" not in _named(value, schema.whole()["$defs"]):
+        return "those of its keys"
+    return f"`{_shown(default)}`"
 
 
 def _shown(value: Any) -> str:
@@ -105,6 +110,8 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_shown(item)}' for key, item in value.items())}}}"
     return str(value)
 
 

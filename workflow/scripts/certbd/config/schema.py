@@ -20,7 +20,7 @@ TITLE = {
 }
 TABLES = {
     "datasets": "datasets (docs/datasets.md describes each kind)",
-    "attacks": "attacks that are simulated, or none",
+    "attacks": "simulated attacks; kind none takes the data as they come",
     "learners": "what is trained",
 }
 FOLDER_OF = {

@@ -2,7 +2,7 @@
 
 A training side is a folder: ``entry.py`` with its keys and facts, ``draw.py`` with what a model
 sees, ``guarantee.py`` with what follows for its votes, and ``audit.py``, which the audit alone
-reads, with how that is tried. Test inputs have no part in training.
+reads, with how that is tried. Test inputs have no part in what trains models.
 """
 
 KINDS = (
