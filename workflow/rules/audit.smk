@@ -53,6 +53,22 @@ rule audit_certificates:
         "../scripts/audit_certificates.py"
 
 
+use rule audit_certificates as audit_threat with:
+    input:
+        data=f"{DATASET}/data.npz",
+        poisoned=f"{ATTACK}/poisoned.npz",
+        triggered=f"{ATTACK}/triggered.npz",
+        sigma=sigma_file,
+        certificates=f"{THREAT}/certificates.parquet",
+    output:
+        trials=f"{THREAT}/audit.parquet",
+        checks=f"{THREAT}/noise_audit.parquet",
+    log:
+        f"{THREAT}/audit_certificates.log",
+    benchmark:
+        f"{THREAT}/audit_certificates.tsv"
+
+
 rule make_audit:
     """Needs the trials and checks of every experiment; makes the two tables of the audit.
 
@@ -87,7 +103,7 @@ rule make_audit:
             "rows": [
                 run._asdict()
                 | certification._asdict()
-                | {"untried": TARGETS.untried(run)}
+                | {"untried": TARGETS.untried(run, certification)}
                 for run, certification in AUDITED
             ],
             "others": [

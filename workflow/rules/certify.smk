@@ -40,6 +40,16 @@ rule certify_votes:
         "../scripts/certify_votes.py"
 
 
+use rule certify_votes as certify_threat with:
+    output:
+        certificates=f"{THREAT}/certificates.parquet",
+        faults=f"{THREAT}/faults.parquet",
+    log:
+        f"{THREAT}/certify_votes.log",
+    benchmark:
+        f"{THREAT}/certify_votes.tsv"
+
+
 rule certify_external:
     """Needs votes or scores of models trained elsewhere; makes their table of certificates."""
     output:

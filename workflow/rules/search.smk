@@ -13,8 +13,8 @@ SEARCHES = expand(
 rule search_noise:
     """Needs a poison set; makes the table of certified accuracy over pairs of parameters."""
     input:
-        data=lambda w: f"{DATASET}/data.npz".format(**CONFIG.searches[w.search]),
-        poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**CONFIG.searches[w.search]),
+        data=lambda w: f"{DATASET}/data.npz".format(**PLAN.searched_set(w)),
+        poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**PLAN.searched_set(w)),
     output:
         grid="results/searches/{search}.parquet",
     log:
@@ -40,7 +40,6 @@ rule plot_noise_search:
     """Needs the table of a search; makes its heat map."""
     input:
         grid="results/searches/{search}.parquet",
-        poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**CONFIG.searches[w.search]),
     output:
         figure=report(
             "results/searches/{search}.svg",
@@ -62,12 +61,9 @@ rule plot_noise_search:
         settings=lambda w: {
             "search": w.search,
             "parameter": TARGETS.searched_label(w.search),
-            "attack_norm": float(
-                CONFIG.attacks[CONFIG.searches[w.search]["attack"]]["norm"]
-            ),
+            "threat": PLAN.searched_threat(w).describe(),
         },
-        inputs=lambda w: PLAN.inputs_of("search", w)
-        | {"grid": PLAN.identity("search", w)},
+        inputs=lambda w: {"grid": PLAN.identity("search", w)},
         code=PLAN.code("plot_noise_search.py"),
     script:
         "../scripts/plot_noise_search.py"

@@ -9,6 +9,7 @@ from certbd.audit import audit, outcomes, randomness, streams, trials
 from certbd.audit.worlds import Procedure
 from certbd.certify.claims import is_scored
 from certbd.config.axes import Certification, alpha_of_certificate
+from certbd.config.threats import Threat
 from certbd.data.domains import Replacement
 from certbd.learners import features
 from certbd.learners import learner as learners
@@ -43,6 +44,8 @@ def read_case(
     table = io.read_table(files.certificates, schemas.CERTIFICATES, made["certificates"])
     certification = Certification(**settings["certification"])
     n_classes, norm = len(data.class_names), settings["attack_norm"]
+    asked = settings["threat"]
+    threat = asked and Threat(**{name: asked[name] for name in Threat._fields})
     side, test = training.read(settings["training"]), testing.read(settings["testing"])
     sigma = training.noise_of(side, len(given.labels), files.get("sigma"), made.get("sigma"))
     noise = test.noise(table["sigma"].to_numpy())
@@ -65,6 +68,7 @@ def read_case(
     return trials.Case(
         procedure=procedure,
         alpha=alpha_of_certificate(certification, len(table)),
+        threat=threat,
         attack_norm=norm and largest_norm(norm, data, given, triggered),
         given=given._replace(inputs=features.apply(mapped, given.inputs)),
         clean=io.PoisonedSet(

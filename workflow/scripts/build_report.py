@@ -52,7 +52,7 @@ def main(smk: Any) -> None:
         audit = _audit(Path(smk.input.sums).with_name("audit.csv"), made["certificates"])
         page = {
             "experiments": experiments,
-            "lines": report.lines(curves, looks),
+            "lines": report.lines(curves, summary, looks),
             "datasets": datasets,
             "audit": report.audits(audit),
             "tries": report.tries(audit),

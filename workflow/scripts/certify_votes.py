@@ -1,5 +1,6 @@
 """Count the votes of a run and certify every test input."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from certbd import rng
@@ -9,9 +10,10 @@ from certbd.certify import certify
 from certbd.certify.claims import is_scored
 from certbd.certify.tally import count_votes
 from certbd.config.axes import Certification
+from certbd.config.threats import Threat
 from certbd.testing import side as testing
 from certbd.training import side as training
-from certbd.training.world import World, largest_norm
+from certbd.training.world import Uncovered, World, largest_norm
 
 
 def main(smk: Any) -> None:
@@ -38,18 +40,20 @@ def main(smk: Any) -> None:
             is_scored(certification.bound),
             made["votes"],
         )
-        norm = settings["attack_norm"]
+        threat, norm, covered = _threat(settings["threat"], data, poisoned, triggered)
         world = World(
             training=poisoned,
             test=test,
             n_classes=len(data.class_names),
             **settings["learner"],
             sigma_train=training.noise_of(side, len(poisoned.labels), *optimised),
-            attack_norm=norm and largest_norm(norm, data, poisoned, triggered),
+            threat=threat if covered else None,
+            norm=norm,
             data=data,
             triggered=triggered,
         )
         guarantee = training.guarantee_of(side, world)
+        guarantee = guarantee if covered else Uncovered(guarantee)
         orders = rng.generator(settings["seed"], rng.Purpose.QUERY_ORDERS)
         voted = [
             certify.VotedSplit(
@@ -65,6 +69,24 @@ def main(smk: Any) -> None:
             log.warning("%d models %s, counted in N: %s", len(models), fault, models.tolist())
         io.write_table(smk.output.faults, faults, schemas.FAULTS, origin)
         io.write_table(smk.output.certificates, table, schemas.CERTIFICATES, origin)
+
+
+def _threat(
+    settings: Mapping[str, Any] | None,
+    data: io.DataSplits,
+    given: io.PoisonedSet,
+    triggered: io.TriggeredInputs,
+) -> tuple[Threat | None, float | None, bool]:
+    """Return what must be covered, the norm of its trigger, and whether it can be."""
+    if settings is None:
+        return None, None, True
+    threat = Threat(**{name: settings[name] for name in Threat._fields})
+    if threat.trigger == "l0":
+        return threat, None, settings["covered"]
+    norm = threat.norm(data.train_inputs.shape[1:])
+    if norm is not None and settings["simulated"]:
+        norm = largest_norm(norm, data, given, triggered)
+    return threat, norm, settings["covered"]
 
 
 if "snakemake" in globals():

@@ -26,10 +26,10 @@ def main(smk: Any) -> None:
                 identity = made["undefended"][row["undefended"]]
                 undefended = io.read_table(path, schemas.PREDICTIONS, identity)
             rows.append(metrics.summarise(row, certified, undefended))
-            line = tuple(row[axis] for axis in metrics.LINE)
-            if line not in lines:  # of several N or multiplicities, the one listed first
-                points.extend(metrics.curves(row, certified, settings["grids"]))
-            lines.add(line)
+            for line, drawn in metrics.curves(row, certified, settings["grids"]):
+                if line not in lines:  # of several N or multiplicities, the one listed first
+                    points.extend(drawn)
+                lines.add(line)
         trained = [
             (row, identity)
             for row, identity in zip(settings["rows"], made["certificates"], strict=True)

@@ -12,11 +12,7 @@ def main(smk: Any) -> None:
     settings, made = smk.params.settings, smk.params.inputs
     with job_log(smk):
         grid = io.read_table(smk.input.grid, schemas.SEARCH, made["grid"])
-        poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
-        title = (
-            f"{settings['search']}: trigger of norm {settings['attack_norm']} on "
-            f"{len(poisoned.indices)} training inputs"
-        )
+        title = f"{settings['search']}: {settings['threat']}"
         plots.noise_search(grid, title, settings["parameter"], smk.output.figure)
         products.sign_figure(smk.output.figure, io.provenance(settings, smk.params.code, made))
 

@@ -5,6 +5,7 @@ from typing import Any
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.certify import search
+from certbd.config.threats import Threat
 from certbd.learners import learner as learners
 from certbd.training import ensembles
 from certbd.training.world import largest_norm
@@ -17,10 +18,15 @@ def main(smk: Any) -> None:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         device = ensembles.pick_device(smk.resources.device)
-        norm = largest_norm(settings["attack_norm"], data, poisoned)
+        threat = Threat(**settings["threat"])
+        norm = threat.norm(data.train_inputs.shape[1:])
+        if norm is not None and settings["simulated"]:
+            norm = largest_norm(norm, data, poisoned)
         learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         n_classes = len(data.class_names)
-        grid = search.search_pairs(poisoned, norm, learner, n_classes, settings["search"], device)
+        grid = search.search_pairs(
+            poisoned, threat, norm, learner, n_classes, settings["search"], device
+        )
         log.info("%s", search.describe(search.best(grid)))
         origin = io.provenance(settings, smk.params.code, made)
         io.write_table(smk.output.grid, grid, schemas.SEARCH, origin)

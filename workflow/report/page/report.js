@@ -55,20 +55,18 @@ async function drawCurves() {
   drawMethods(here);
   views.forEach((view) => view.finalize());
   views = [];
-  const norms = page.experiments.filter((e) => e.dataset === dataset && certificate === "trigger").map((e) => e.norm ?? 0);
-  const reach = Math.max(...here.flatMap((line) => line.radius), ...norms);
+  const reach = Math.max(...here.flatMap((line) => [...line.radius, ...line.marks.map((mark) => mark.norm)]));
   const panels = [];
-  for (const attack of unique(here.map((line) => line.attack))) {
+  for (const panel of unique(here.map((line) => line.panel))) {
     for (const split of Object.keys(SPLITS)) {
-      const lines = here.filter((line) => line.attack === attack && line.split === split);
-      if (lines.length) panels.push({ attack, split, lines, chart: make("div", { className: "chart" }) });
+      const lines = here.filter((line) => line.panel === panel && line.split === split);
+      if (lines.length) panels.push({ panel, split, lines, chart: make("div", { className: "chart" }) });
     }
   }
-  byId("curve-panels").replaceChildren(...panels.map(({ attack, split, chart }) =>
-    make("figure", {}, make("figcaption", { textContent: `${attack}: ${SPLITS[split]}` }), chart)));
-  for (const { attack, lines, chart } of panels) {
-    const { norm } = page.experiments.find((e) => e.dataset === dataset && e.attack === attack);
-    const marked = certificate === "trigger" && norm ? [{ norm }] : [];
+  byId("curve-panels").replaceChildren(...panels.map(({ panel, split, chart }) =>
+    make("figure", {}, make("figcaption", { textContent: `${panel.replace("\n", "; ")}: ${SPLITS[split]}` }), chart)));
+  for (const { lines, chart } of panels) {
+    const marked = lines[0].marks;
     const layer = page.specs.accuracy.layer.filter(({ data }) => data.name !== "norm" || marked.length);
     const { view } = await draw(chart, { ...page.specs.accuracy, layer }, { curve: lines.flatMap(points), norm: marked });
     view.signal("coarse", lines[0].coarse).signal("reach", reach).signal("hidden", [...hidden]);
@@ -137,7 +135,7 @@ async function drawNoise() {
 
 const ACTIONS = ["kept", "aligned", "extended", "trimmed", "abstained"];
 const OUTCOMES = {
-  certified: "✓ certified at the attack", right: "○ right, not covered", wrong: "✕ predicted wrong",
+  certified: "✓ certified under the threat", right: "○ right, not covered", wrong: "✕ predicted wrong",
   attacked: "✕ predicted as the target (attack succeeds)", abstained: "– abstained",
 };
 const ORDERS = {
@@ -320,8 +318,11 @@ function facts({ experiment, split, row }) {
     ["paper radius", given(get("radius_paper"), covered(get("radius_paper")))],
     ["replaced rows covered", given(get("radius_rows"), changes(get("radius_rows")))],
     ["changed coordinates covered", given(get("radius_l0"), changes(get("radius_l0")))],
-    ["attack", experiment.poisoned ? `norm ${experiment.norm} on ${experiment.poisoned} training inputs` : "none"],
-    ["covers the attack", given(get("covers_attack"), get("covers_attack") ? certified[is] ?? `yes, but ${is}` : "no")],
+    ["added rows covered", given(get("radius_rows_added"), changes(get("radius_rows_added")))],
+    ["removed rows covered", given(get("radius_rows_removed"), changes(get("radius_rows_removed")))],
+    ["attack", experiment.poisoned ? `norm ${experiment.norm} on ${experiment.poisoned} training inputs` : "none simulated"],
+    ["threat", experiment.threat],
+    ["covers the threat", given(get("covers_attack"), get("covers_attack") ? certified[is] ?? `yes, but ${is}` : "no")],
     ["storage-update", given(stored, `${stored}, then predicted ${className(experiment, get("prediction_storage"))}; another outcome in ${Math.round(100 * get("storage_order_sensitivity"))} % of random orders`)],
     ["audit of this experiment", auditOf(experiment)],
   ].filter(([, text]) => text !== null);

@@ -51,6 +51,8 @@ CERTIFICATES = pa.schema(
         pa.field("radius_trigger_general", pa.float64()),
         pa.field("radius_trigger_statistic", pa.float64()),
         pa.field("radius_rows", pa.int32()),
+        pa.field("radius_rows_added", pa.int32()),
+        pa.field("radius_rows_removed", pa.int32()),
         pa.field("radius_l0", pa.int32()),
         pa.field("covers_attack", pa.bool_()),
         pa.field("storage_action", pa.string()),

@@ -19,6 +19,8 @@ def claim_trials(case: Case) -> Parts:
     if not len(case.given.indices):
         return
     rows, norm = case.certified("radius_trigger"), case.attack_norm
+    if case.threat_rows < len(case.given.indices):  # they say nothing of so many rows
+        rows = rows[:0]
     share = 1.0
     if len(rows) and not (rows["radius_trigger"] > norm).any():
         share = INSIDE * rows["radius_trigger"].median() / norm

@@ -32,14 +32,14 @@ def rows_sides(case: Case) -> Parts:
             points = case.inputs(few[tried])
             yield case.compare_each(worlds, few[tried], points, ("rows", "train", scale))
     reached = case.certified("radius_trigger") if moves else few[:0]
-    if len(case.given.indices) and len(reached):
+    if case.threat_rows and len(reached):
         yield from _rows_and_trigger(case, case.retrained(reached))
 
 
 def _rows_and_trigger(case: Case, rows: pd.DataFrame) -> Parts:
     """Move test inputs against pilots of the given world: rows far away tell no direction."""
     pilots = case.pilots(case.given)
-    n_poisoned, draws = len(case.given.indices), case.pilot_noise()
+    n_poisoned, draws = case.threat_rows, case.pilot_noise()
     worlds = _replaced(case, rows, runners_up(case, rows), np.full(len(rows), n_poisoned))
     for k, world in enumerate(worlds):
         row = rows.iloc[k : k + 1]

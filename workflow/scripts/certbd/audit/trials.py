@@ -15,6 +15,7 @@ from certbd.artifacts.io import PoisonedSet
 from certbd.artifacts.schemas import ABSTAIN
 from certbd.audit.outcomes import broken
 from certbd.audit.worlds import Inputs, Procedure
+from certbd.config.threats import Threat
 from certbd.data.domains import Replacement, shifts
 from certbd.learners.networks import Ensemble
 from certbd.testing.side import Noise
@@ -37,7 +38,7 @@ class Budget(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """A run with its certificates, and what is known of the attack.
+    """A run with its certificates, and what is known of the threat and of the attack.
 
     Training sets and test inputs are features where the learner has any. `given` and `clean` are
     the training set with and without the attack; `points` and `twins` each split's test inputs.
@@ -47,6 +48,7 @@ class Case:
 
     procedure: Procedure
     alpha: float
+    threat: Threat | None
     attack_norm: float
     given: PoisonedSet
     clean: PoisonedSet
@@ -61,6 +63,12 @@ class Case:
     def side(self) -> TrainingSide:
         """The training side of the run."""
         return self.procedure.side
+
+    @property
+    def threat_rows(self) -> int:
+        """Number of rows that trigger radii are for: replaced or triggered ones."""
+        asked = self.threat
+        return asked.rows if asked is not None and asked.how in ("replaced", "triggered") else 0
 
     def certified(self, radius: str = "margin") -> pd.DataFrame:
         """Return the rows that did not abstain and have a positive radius."""

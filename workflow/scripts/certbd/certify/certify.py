@@ -14,7 +14,10 @@ from certbd.config.axes import Certification
 from certbd.theory.storage import order_sensitivity, storage_update
 from certbd.training.world import Guarantee
 
-RADII = ("joint", "trigger", "trigger_general", "trigger_statistic", "rows", "l0")
+RADII = (
+    "joint", "trigger", "trigger_general", "trigger_statistic", "rows", "rows_added",
+    "rows_removed", "l0",
+)  # fmt: skip
 EMPTY = {f"radius_{name}": np.nan for name in RADII} | {"covers_attack": None}
 ORDERS = 10
 """Random query orders in which storage-update is repeated."""

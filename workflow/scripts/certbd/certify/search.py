@@ -20,6 +20,7 @@ from certbd.certify.claims import claim
 from certbd.certify.tally import Tally
 from certbd.config import defences
 from certbd.config.axes import SEARCH_BOUND, Certification
+from certbd.config.threats import Threat
 from certbd.learners import features
 from certbd.learners.learner import Learner
 from certbd.testing.side import TestSide
@@ -49,7 +50,8 @@ def hold_out(
 
 def search_pairs(
     training: PoisonedSet,
-    norm: float,
+    threat: Threat,
+    norm: float | None,
     learner: Learner,
     n_classes: int,
     search: Mapping[str, Any],
@@ -58,12 +60,14 @@ def search_pairs(
     """Certify held-out training inputs at every pair of a training parameter and test noise.
 
     Pilot models train on two thirds of the training set. The radius is that of the whole set: its
-    rows, its class sizes and the attack's own number of poisoned inputs.
+    rows, its class sizes and the threat's own number of rows.
 
     Parameters
     ----------
-    norm : float
-        Of the trigger that must be covered.
+    threat : Threat
+        What must be covered.
+    norm : float or None
+        Of its trigger; None without one.
     search : mapping
         An entry of the configuration's ``searches``.
 
@@ -99,7 +103,7 @@ def search_pairs(
             generators = rng.generators(seed, rng.Purpose.PILOT_TEST_NOISE, indices)
             noise = test.noise(sigma)
             votes, _ = vote(module, pilots, inputs, noise, generators, encode=encode)
-            world = _world(side, test, training, norm, learner, n_classes)
+            world = _world(side, test, training, threat, norm, learner, n_classes)
             guarantee = sides.guarantee_of(side, world)
             point = _certified(votes, labels, n_classes, sigma, guarantee, search["alpha"])
             pair = {"parameter": parameter, "value": value, "sigma_test": level}
@@ -112,7 +116,8 @@ def _world(
     side: TrainingSide,
     test: TestSide,
     training: PoisonedSet,
-    norm: float,
+    threat: Threat,
+    norm: float | None,
     learner: Learner,
     n_classes: int,
 ) -> World:
@@ -123,7 +128,8 @@ def _world(
         by_class_means=learner.by_class_means,
         sums_bound=learner.sums_bound(n_classes),
         sigma_train=sides.noise_of(side, len(training.labels), None, None),
-        attack_norm=norm,
+        threat=threat,
+        norm=norm,
     )
 
 

@@ -1,6 +1,11 @@
 """The axes along which experiments differ: names of result folders and of summary rows."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+OWN = ""
+"""In the place of a threat: that of the attack which is simulated, none where there is none."""
+NO_ATTACK = "none"
+"""In the place of an attack: an experiment that lists threats alone takes data as they come."""
 
 
 class Run(NamedTuple):
@@ -21,6 +26,12 @@ class Certification(NamedTuple):
     bound: str
     alpha: float
     multiplicity: str
+    threat: str = OWN
+    """A name under `threats`, or `OWN`."""
+
+    def settings(self) -> dict[str, Any]:
+        """Return all but the name of the threat, on which nothing depends."""
+        return {name: value for name, value in self._asdict().items() if name != "threat"}
 
 
 EXTERNAL = "external"

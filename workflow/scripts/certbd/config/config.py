@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 
 from certbd.config import defences, schema
-from certbd.config.axes import Certification, Run
+from certbd.config.axes import NO_ATTACK, OWN, Certification, Run
 from certbd.config.contradictions import Entry, contradictions, external_run
 
 MOST_VALUES, MOST_LEVELS = 100_000, 20
@@ -37,6 +37,7 @@ class Config:
     undefended: str
     datasets: Mapping[str, Entry]
     attacks: Mapping[str, Entry]
+    threats: Mapping[str, Entry]
     noises: Mapping[str, Entry]
     learners: Mapping[str, Entry]
     searches: Mapping[str, Entry]
@@ -72,6 +73,7 @@ def read_config(raw: Mapping[str, Any]) -> Config:
     """
     settings = _plain(raw, 0, iter(range(MOST_VALUES)))
     _refuse(_schema_mistakes(settings))
+    _take_as_they_come(settings)
     _refuse(contradictions(settings))
     experiments = settings.pop("experiments")
     rows = tuple(row for experiment in experiments for row in _rows(experiment))
@@ -79,6 +81,16 @@ def read_config(raw: Mapping[str, Any]) -> Config:
     repeated = {row for row in rows if rows.count(row) > 1}
     _refuse(f"experiments: {_describe(row)} is listed more than once" for row in repeated)
     return Config(**settings, external=external, rows=rows)
+
+
+def _take_as_they_come(settings: Entry) -> None:
+    """Give experiments that list threats alone the attack that simulates nothing."""
+    for experiment in settings["experiments"]:
+        if "threats" in experiment and "attacks" not in experiment:
+            experiment["attacks"] = [NO_ATTACK]
+            settings["attacks"].setdefault(NO_ATTACK, {"kind": NO_ATTACK, "seed": 0})
+    if any("threat" in search for search in settings["searches"].values()):
+        settings["attacks"].setdefault(NO_ATTACK, {"kind": NO_ATTACK, "seed": 0})
 
 
 def _refuse(mistakes: Iterator[str]) -> None:
@@ -199,7 +211,8 @@ def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
     if experiment["kind"] == "external":
         yield external_run(experiment), certification
         return
-    for attack, noise in product(experiment["attacks"], experiment["noises"]):
+    threats = experiment.get("threats", [OWN])
+    for attack, noise, threat in product(experiment["attacks"], experiment["noises"], threats):
         run = Run(
             experiment["dataset"],
             attack,
@@ -208,7 +221,7 @@ def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
             experiment["learner"],
             int(experiment["seed"]),
         )
-        yield run, certification
+        yield run, certification._replace(threat=threat)
 
 
 def _describe(row: tuple[Run, Certification]) -> str:

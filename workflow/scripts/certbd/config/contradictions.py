@@ -4,18 +4,19 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from certbd.config import defences, entries
+from certbd.config import defences, entries, threat_fit
 from certbd.config.axes import EXTERNAL, Run
 
 Entry = Mapping[str, Any]
 MOST_CHUNKS = 100_000
 """Jobs of one ensemble beyond which a configuration is refused."""
 MOST_RADII = 10_000
+LOGS = ("log", "tsv")
+RESERVED = ("logs", "benchmarks", "undefended", "encoded", "external", "new")
+"""Names that no entry may have: of folders that the workflow makes beside those of entries."""
 TAKEN = {
     "datasets": (
-        "benchmarks",
         "figures",
-        "logs",
         "searches",
         "report.html",
         *(f"{name}.csv" for name in ("summary", "curves", "models", "reach", "audit")),
@@ -23,10 +24,16 @@ TAKEN = {
         "audit.shown",
         *(f"{name}provenance.json" for name in ("", "reach.", "audit.")),
     ),
-    "attacks": ("benchmarks", "logs", "data.npz"),
-    "searches": ("benchmarks", "logs"),
+    "attacks": ("data.npz", "sources.parquet"),
+    "threats": (
+        *(f"{name}.parquet" for name in ("certificates", "faults", "audit", "noise_audit")),
+        *(f"predictions.{kind}" for kind in ("csv", "parquet")),
+        *(f"{job}.{kind}" for job in ("certify_votes", "audit_certificates") for kind in LOGS),
+    ),
 }
 """What the workflow itself writes where the folders of these entries are."""
+NAMED = ("datasets", "attacks", "threats", "noises", "learners", "searches")
+"""Tables whose names become folders or files."""
 
 
 def contradictions(raw: Entry) -> Iterator[str]:
@@ -54,6 +61,7 @@ def contradictions(raw: Entry) -> Iterator[str]:
     for name, reference in raw["references"].items():
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
+    yield from threat_fit.contradictions(raw)
     for name, search in raw["searches"].items():
         yield from _search_contradictions(raw, search, f"searches.{name}")
     for index, experiment in enumerate(raw["experiments"]):
@@ -63,19 +71,24 @@ def contradictions(raw: Entry) -> Iterator[str]:
             continue
         yield from _undefined(raw, f"{path}.dataset", experiment["dataset"], "datasets")
         yield from _undefined(raw, f"{path}.learner", experiment["learner"], "learners")
-        for attack in experiment["attacks"]:
+        for attack in experiment.get("attacks", ()):
             yield from _undefined(raw, f"{path}.attacks", attack, "attacks")
         for noise in experiment["noises"]:
             yield from _undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
+        yield from threat_fit.misfits(raw, experiment, path)
         yield from _unlisted_classes(raw, experiment, path)
 
 
 def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str]:
     """Find a search that lacks its defence's parameter, or has another's."""
-    for key, table in (("dataset", "datasets"), ("attack", "attacks"), ("learner", "learners")):
-        yield from _undefined(raw, f"{path}.{key}", search[key], table)
-    attack = raw["attacks"].get(search["attack"])
+    for key in ("dataset", "attack", "threat", "learner"):
+        if key in search:
+            yield from _undefined(raw, f"{path}.{key}", search[key], f"{key}s")
+    if ("attack" in search) == ("threat" in search):
+        found = "both" if "attack" in search else "neither"
+        yield f"{path}: {found} attack and threat; allowed: one of them"
+    attack = raw["attacks"].get(search.get("attack"))
     if attack and not entries.module(entries.ATTACKS, attack["kind"]).KIND.simulated:
         yield f"{path}.attack: {search['attack']!r} has no trigger to be covered"
     own = defences.read(search["defense"]).searched
@@ -90,14 +103,14 @@ def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str
 
 def _taken_names(raw: Entry) -> Iterator[str]:
     """Find names of entries that are names of the workflow's own files and folders."""
-    named = {table: list(raw[table]) for table in TAKEN}
+    named = {table: list(raw[table]) for table in NAMED}
     for experiment in raw["experiments"]:
         if experiment["kind"] == "external":
             named["datasets"].append(experiment["dataset"])
             named["attacks"].append(experiment.get("attack", {}).get("name", ""))
     for table, names in named.items():
         for name in dict.fromkeys(names):
-            if name in TAKEN[table]:
+            if name in RESERVED or name in TAKEN.get(table, ()):
                 yield f"{table}.{name}: the workflow's own files have this name; choose another"
 
 

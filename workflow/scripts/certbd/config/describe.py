@@ -44,7 +44,7 @@ def _parts(whole: schema.Schema) -> Iterator[list[str]]:
     for name in schema.TABLES:
         for branch in definitions[f"{name}_entry"]["allOf"]:
             yield _section(f"`{name}`, {_kind(branch)}", _named(branch["then"], definitions))
-    for kind in ("noise", "trained", "external"):
+    for kind in ("threat", "noise", "trained", "external"):
         yield _section(TITLES[kind], definitions[kind])
     for kind in ("Certify", "GivenAttack", "Search", "Subset", "search", "reference"):
         yield _section(TITLES[kind], definitions[kind])
@@ -65,6 +65,7 @@ def _named(reference: schema.Schema, definitions: schema.Schema) -> schema.Schem
 
 
 TITLES = {
+    "threat": "`threats`",
     "noise": "`noises`",
     "trained": "`experiments`, kind `trained`, the default",
     "external": "`experiments`, kind `external`",

@@ -10,6 +10,7 @@ from typing import Any
 
 from certbd.config import defences, entries, types
 from certbd.config.fields import Entry
+from certbd.config.threats import ThreatEntry
 
 Schema = dict[str, Any]
 TITLE = {
@@ -26,8 +27,8 @@ TABLES = {
 FOLDER_OF = {
     "datasets": entries.DATASETS, "attacks": entries.ATTACKS, "learners": entries.LEARNERS,
 }  # fmt: skip
-PLURAL = {"search": "searches", "reference": "references"}
-NEEDED = ("datasets", "attacks", "noises", "learners", "undefended", "experiments")
+PLURAL = {"threat": "threats", "search": "searches", "reference": "references"}
+NEEDED = ("datasets", "noises", "learners", "undefended", "experiments")
 
 
 @cache
@@ -42,6 +43,7 @@ def whole() -> Schema:
         for name, said in TABLES.items()
     }
     parts.definitions["features"] = _by_kind(parts, entries.MAPS, "what a learner sees of inputs")
+    tables["attacks"] = {"default": {}} | tables["attacks"]  # threats need none
     properties = settings["properties"] | tables
     properties["noises"] = parts.table("noise", _noise(parts), "parameters of noise, by name")
     properties["experiments"] = {
@@ -51,6 +53,7 @@ def whole() -> Schema:
         "items": _experiment(parts),
     }
     for name, entry, said in (
+        ("threat", parts.of(ThreatEntry), "what may have happened to rows and inputs, by name"),
         ("search", _search(parts), "searches for the parameters of defences, by name"),
         ("reference", parts.of(types.Reference), "published results, by name"),
     ):

@@ -44,7 +44,14 @@ class Trained(Entry):
 
     kind: Literal["trained"] = "trained"
     dataset: Name = Field(description="name under datasets")
-    attacks: Names = Field(description="names under attacks")
+    attacks: Names | None = Field(
+        None, description="names under attacks; left out, the data are taken as they come"
+    )
+    threats: Names | None = Field(
+        None,
+        description="names under threats; every attack is certified under each of them instead of "
+        "the threat that it poses itself",
+    )
     defense: str = Field(description="the defence", json_schema_extra={"one_of": "defences"})
     noises: Names = Field(description="names under noises")
     learner: Name = Field(description="name under learners")
@@ -102,7 +109,10 @@ class NoiseSearch(Entry):
     """
 
     dataset: Name = Field(description="name under datasets")
-    attack: Name = Field(description="name under attacks; not one without a trigger")
+    attack: Name | None = Field(
+        None, description="name under attacks, one with a trigger; this or threat"
+    )
+    threat: Name | None = Field(None, description="name under threats; this or attack")
     learner: Name = Field(description="name under learners")
     defense: str = Field(
         "decoupled",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from certbd.config import defences, entries
-from certbd.config.axes import Certification, Run
+from certbd.config.axes import OWN, Certification, Run
 
 DATASET = "results/{dataset}"
 ATTACK = f"{DATASET}/{{attack}}"
@@ -13,6 +13,7 @@ TRAINED = f"{ATTACK}/models/{{training}}/{{learner}}/seed-{{seed}}"
 MODELS = f"{TRAINED}/chunk-{{chunk}}.safetensors"
 SIGMA = f"{TRAINED}/sigma.parquet"
 CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
+THREAT = f"{CERTIFICATION}/{{threat}}"
 EXTERNAL = CERTIFICATION.replace("{defense}", "external")
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 NAME = r"[a-z0-9][a-z0-9._-]*"
@@ -24,13 +25,14 @@ WILDCARDS = {
     "bound": "|".join(entries.names(entries.BOUNDS)),
     "multiplicity": r"[a-z_]+",
     "n_models": r"\d+",
-} | dict.fromkeys(("dataset", "attack", "noise", "training", "learner", "search"), NAME)
+} | dict.fromkeys(("dataset", "attack", "noise", "threat", "training", "learner", "search"), NAME)
 """Regular expression of each axis in a path."""
 
 
 def certificates_of(run: Run, certification: Certification) -> str:
     """Return the table of certificates of one row of the summary."""
-    path = f"{CERTIFICATION}/certificates.parquet"
+    folder = CERTIFICATION if certification.threat == OWN else THREAT
+    path = f"{folder}/certificates.parquet"
     return path.format(**run._asdict(), **certification._asdict())
 
 

@@ -5,7 +5,7 @@ Wildcards are whatever has the axes as attributes: Snakemake's, or `SimpleNamesp
 
 from typing import Any
 
-from certbd.config.axes import EXTERNAL, Certification, Run
+from certbd.config.axes import EXTERNAL, OWN, Certification, Run
 
 
 def models_of_chunk(wildcards: Any) -> dict[str, list[int]]:
@@ -30,5 +30,14 @@ def external_run_of(wildcards: Any) -> Run:
 
 def certification_of(wildcards: Any) -> Certification:
     """Return the certification whose folder these wildcards name."""
-    alpha, size = float(wildcards.alpha), int(wildcards.n_models)
-    return Certification(size, wildcards.bound, alpha, wildcards.multiplicity)
+    alpha, size, threat = (
+        float(wildcards.alpha),
+        int(wildcards.n_models),
+        axis_of(wildcards, "threat"),
+    )
+    return Certification(size, wildcards.bound, alpha, wildcards.multiplicity, threat)
+
+
+def axis_of(wildcards: Any, axis: str) -> Any:
+    """Return an axis of a path; the path of an attack's own threat has no folder of a threat."""
+    return getattr(wildcards, "threat", OWN) if axis == "threat" else getattr(wildcards, axis)

@@ -9,20 +9,18 @@ from typing import Any
 from certbd.artifacts import seals
 from certbd.artifacts.fingerprint import fingerprint
 from certbd.certify.claims import is_scored
-from certbd.config import defences
-from certbd.config.axes import SEARCH_BOUND, Run
+from certbd.config.axes import OWN, SEARCH_BOUND, Certification, Run
 from certbd.config.config import Config, read_config
-from certbd.data import datasets
-from certbd.learners import learner as learners
-from certbd.plan import files, paths, refusals, used
-from certbd.plan.places import certification_of, external_run_of, models_of_chunk, run_of
+from certbd.config.threats import Threat
+from certbd.plan import files, paths, refusals, threats, used
+from certbd.plan.places import axis_of, run_of
+from certbd.plan.settings import Settings, StageSettings
 from certbd.plan.stages import STAGES
 
-Settings = dict[str, Any]
 OfWildcards = Callable[[Any], Settings]
 
 
-class Plan:
+class Plan(StageSettings):
     """What a valid configuration asks for.
 
     Reading it looks at labels and names of the data files, and at their checksums.
@@ -51,6 +49,7 @@ class Plan:
             name: files.content(config, name, known) for name, known in self.outlines.items()
         }
         self.attacks = {run: self._attack(run) for run, _ in rows}
+        self.threats = {row: self._threat(*row) for row in rows}
         self._refuse()
         self.external_files = {
             (run, key): files.external_file(config, run, key)
@@ -102,12 +101,12 @@ class Plan:
     def _where(self, stage: str, wildcards: Any) -> Any:
         """Return the axes behind names that stand for several: a search, a noise."""
         if stage == "search":
-            return SimpleNamespace(**self.config.searches[wildcards.search], bound=SEARCH_BOUND)
+            return SimpleNamespace(**self.searched_set(wildcards), bound=SEARCH_BOUND)
         if stage == "reach":
             return SimpleNamespace(**self.config.reach)
         if stage == "external" or "defense" not in STAGES[stage].axes:
             return wildcards
-        axes = {axis: getattr(wildcards, axis) for axis in STAGES[stage].axes}
+        axes = {axis: axis_of(wildcards, axis) for axis in STAGES[stage].axes}
         return SimpleNamespace(**axes, training=self.config.training_side(run_of(wildcards)).folder)
 
     def trained(self, wildcards: Any, path: str) -> str:
@@ -147,7 +146,7 @@ class Plan:
 
     def identity(self, stage: str, wildcards: Any) -> str:
         """Return the identity of what a stage makes: of settings, code and all before it."""
-        place = tuple(str(getattr(wildcards, axis)) for axis in STAGES[stage].axes)
+        place = tuple(str(axis_of(wildcards, axis)) for axis in STAGES[stage].axes)
         return self._identity_at(stage, place)
 
     def _identity(self, stage: str, place: tuple[str, ...]) -> str:
@@ -170,128 +169,17 @@ class Plan:
             given = self.config.external[run].get("attack", {})
             keys = {"attack_norm": "norm", "n_poisoned": "n_poisoned", "target": "target"}
             return {name: given.get(key) for name, key in keys.items()}
-        return refusals.attack_settings(self.config, run, self.outlines[run.dataset])
+        return refusals.attack_settings(
+            self.config, run.dataset, run.attack, self.outlines[run.dataset]
+        )
 
-    def dataset(self, name: str) -> Settings:
-        """Return what a dataset is made from: classes, other settings and content of its files."""
-        entry = dict(self.config.datasets[name]) | {"content": self.contents[name]}
-        if "classes" in type(datasets.read(self.config.datasets[name])).model_fields:
-            entry["classes"] = self.outlines[name].classes
-        return {key: entry[key] for key in sorted(entry) if key not in ("path", "download")}
-
-    def _learner(self, name: str) -> Settings:
-        """Return what trains a learner: its entry, and the content of its pretrained weights."""
-        entry = dict(self.config.learners[name])
-        if file := self.pretrained.get(name):
-            parent, _, key = files.weights_key(self.config, name).rpartition(".")
-            held = {key: files.checksum(Path(file))}
-            entry |= {parent: entry[parent] | held} if parent else held
-        return entry
-
-    def _training_data(self, wildcards: Any) -> Settings:
-        """Return what makes a training set and the noise on it; test inputs have no part in it."""
-        dataset = self.dataset(wildcards.dataset)
-        subset = dataset.pop("subset", {})
-        if "train" in subset:
-            dataset["subset"] = {key: subset[key] for key in ("train", "seed")}
-        made: Settings = {
-            "dataset": dataset,
-            "attack": self.config.attacks[wildcards.attack],
-            "code": [self.code_of(stage, wildcards) for stage in ("data", "poison")],
-        }
-        if self.optimises(wildcards):
-            made["code"].append(self.code_of("sigma", wildcards))
-        return made
-
-    def _data_settings(self, wildcards: Any) -> Settings:
-        return {"dataset": self.dataset(wildcards.dataset)}
-
-    def _poison_settings(self, wildcards: Any) -> Settings:
-        return {"attack": self.config.attacks[wildcards.attack]}
-
-    def _undefended_settings(self, wildcards: Any) -> Settings:
-        seed = self.config.attacks[wildcards.attack]["seed"]
-        return {"learner": self.learner(wildcards.learner), "seed": seed}
-
-    def _sigma_settings(self, wildcards: Any) -> Settings:
-        return self._trained(wildcards)
-
-    def _trained(self, wildcards: Any) -> Settings:
-        """Return what trains models: training side, learner, seed."""
-        return {
-            "training": self._side(wildcards).settings(),
-            "learner": self.learner(wildcards.learner),
-            "seed": int(wildcards.seed),
-        }
-
-    def _side(self, wildcards: Any) -> Any:
-        if hasattr(wildcards, "training"):
-            return self.sides[wildcards.training]
-        return self.config.training_side(run_of(wildcards))
-
-    def _models_settings(self, wildcards: Any) -> Settings:
-        """Return what trains an ensemble; of its models only those of a job's chunk."""
-        return self._trained(wildcards) | {
-            "n_classes": len(self.outlines[wildcards.dataset].classes),
-            "training_data": self._training_data(wildcards),
-            **models_of_chunk(wildcards),
-        }
-
-    def _votes_settings(self, wildcards: Any) -> Settings:
-        """Return what lets an ensemble vote; of its models only those of a job's chunk."""
-        run = run_of(wildcards)
-        return self._trained(wildcards) | {
-            "testing": self.config.test_side(run).settings(),
-            "scores": run in self.scored,
-            **models_of_chunk(wildcards),
-        }
-
-    def _certificates_settings(self, wildcards: Any) -> Settings:
-        run, learner = run_of(wildcards), learners.read(self.config.learners[wildcards.learner])
-        defence, n_classes = defences.read(run.defense), len(self.outlines[run.dataset].classes)
-        return {
-            "certification": certification_of(wildcards)._asdict(),
-            "training": self.config.training_side(run).settings(),
-            "testing": self.config.test_side(run).settings(),
-            "learner": {
-                "by_class_means": learner.by_class_means,
-                "sums_bound": learner.sums_bound(n_classes),
-            },
-            "paper": {"published": defence.publishes, "stored": defence.stores},
-            "attack_norm": self.attacks[run]["attack_norm"] or None,
-            "seed": run.seed,
-        }
-
-    def _audit_settings(self, wildcards: Any) -> Settings:
-        run = run_of(wildcards)
-        return self._trained(wildcards) | {
-            "testing": self.config.test_side(run).settings(),
-            "certification": certification_of(wildcards)._asdict(),
-            "attack_norm": self.attacks[run]["attack_norm"],
-            "budget": dict(self.config.audit),
-        }
-
-    def _external_settings(self, wildcards: Any) -> Settings:
-        run = external_run_of(wildcards)
-        entry = self.config.external[run]
-        return {
-            "certification": certification_of(wildcards)._asdict(),
-            "n_classes": entry["n_classes"],
-            "sigma_test": entry.get("sigma_test"),
-            "sigma_train": entry.get("sigma_train"),
-            "attack_norm": self.attacks[run]["attack_norm"],
-            "n_poisoned": self.attacks[run]["n_poisoned"],
-            "votes": files.checksum(self.external_files[run, "votes"]),
-            "labels": files.checksum(self.external_files[run, "labels"]),
-        }
-
-    def _search_settings(self, wildcards: Any) -> Settings:
-        asked = self.config.searches[wildcards.search]
-        return {
-            "search": asked,
-            "learner": self.learner(asked["learner"]),
-            "attack_norm": float(self.config.attacks[asked["attack"]]["norm"]),
-        }
-
-    def _reach_settings(self, _: Any) -> Settings:
-        return dict(self.config.reach)
+    def _threat(self, run: Run, certification: Certification) -> Threat | None:
+        """Return what the certificates of a row must cover."""
+        if run in self.config.external:
+            return threats.of_votes_from_elsewhere(self.attacks[run])
+        known = self.outlines[run.dataset]
+        if certification.threat == OWN:
+            return threats.of_attack(self.config, run, self.attacks[run], known)
+        threat = threats.of_entry(self.config, run.dataset, certification.threat, known)
+        threats.check_clipped(self.config, run, certification.threat, threat)
+        return threat

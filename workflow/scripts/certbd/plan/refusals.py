@@ -18,19 +18,19 @@ from certbd.training import side
 from certbd.training.world import Asked
 
 
-def attack_settings(config: Config, run: Run, known: Outline) -> dict[str, Any]:
+def attack_settings(config: Config, dataset: str, name: str, known: Outline) -> dict[str, Any]:
     """Return an attack's norm, number of poisoned inputs and target; refuse one that does not fit.
 
-    `known` outlines the run's dataset.
+    `known` outlines the dataset.
     """
-    attack = simulated(read(config.attacks[run.attack]))
+    attack = simulated(read(config.attacks[name]))
     if attack is None:
-        return {"attack_norm": 0.0, "n_poisoned": 0, "target": None}
+        return {"attack_norm": None, "n_poisoned": None, "target": None}
     try:
         attack.check_fit(known.has_images)
         n_poisoned = count_poisoned(attack, known.training_counts)
     except DataError as error:
-        raise PlanError(f"attacks.{run.attack} on dataset {run.dataset}: {error}") from error
+        raise PlanError(f"attacks.{name} on dataset {dataset}: {error}") from error
     return {"attack_norm": attack.norm, "n_poisoned": n_poisoned, "target": attack.target}
 
 

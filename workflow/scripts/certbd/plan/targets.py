@@ -6,12 +6,13 @@ from typing import Any
 
 from certbd.attacks import attack as attacks
 from certbd.config import defences, entries
-from certbd.config.axes import Certification, Run
+from certbd.config.axes import OWN, Certification, Run
 from certbd.learners import learner as learners
 from certbd.plan import paths
 from certbd.plan.plan import Plan
 
 Row = tuple[Run, Certification]
+THREAT_COLUMNS = ("threat", "threat_rows", "threat_how", "threat_trigger", "threat_size")
 MOST_SHOWN = 3
 """Files that the end of a run names."""
 
@@ -105,8 +106,11 @@ class Targets:
         side = defences.read(run.defense).training
         return not encoded and entries.has(entries.TRAINING, side, "audit")
 
-    def untried(self, run: Run) -> list[str]:
+    def untried(self, run: Run, certification: Certification) -> list[str]:
         """Name the certificates of a row whose training sets the audit has no search for."""
+        threat = self._plan.threats[run, certification]
+        if threat is not None and threat.how in ("added", "removed"):
+            return [f"rows_{threat.how}"]
         learner = learners.read(self._plan.config.learners[run.learner])
         side = defences.read(run.defense).side
         return ["joint"] if side.has_sigma and learner.searched_by is None else []
@@ -124,7 +128,17 @@ class Targets:
         own = run not in self._plan.config.external
         covers = own and defences.read(run.defense).side.covers_labels
         facts = {"undefended": index, "covers_labels": covers}
-        return axes | self._plan.attacks[run] | facts
+        return axes | self._plan.attacks[run] | facts | self._threat_columns(run, certification)
+
+    def _threat_columns(self, run: Run, certification: Certification) -> dict[str, Any]:
+        """Return the threat of a row: its name, and the columns of the summary."""
+        threat = self._plan.threats[run, certification]
+        named = {"given_threat": certification.threat}
+        if threat is None:
+            return named | dict.fromkeys(THREAT_COLUMNS)
+        name = run.attack if certification.threat == OWN else certification.threat
+        values = (name, threat.rows, threat.how, threat.trigger, threat.size or None)
+        return named | dict(zip(THREAT_COLUMNS, values, strict=True))
 
     def page_row(self, run: Run, certification: Certification) -> dict[str, Any]:
         """Return a row of the summary with which optimised noise belongs to it, for the report."""

@@ -17,8 +17,8 @@ def certified_accuracy() -> Spec:
     """Return certified accuracy against radius, one line per method.
 
     Data ``curve`` (method, colour, dash, radius, accuracy, least, most, shown, spread) and ``norm``
-    (norm). Parameters ``hidden``, names of methods that are not drawn, ``reach``, where the axis
-    ends, and ``coarse``, whether points are joined rather than steps drawn: on a fine grid the
+    (norm, text). Parameters ``hidden``, names of methods that are not drawn, ``reach``, where the
+    axis ends, and ``coarse``, whether points are joined rather than steps drawn: on a fine grid the
     value between radii is that at the next larger one.
     """
     lines = alt.Chart(alt.NamedData("curve")).transform_filter("indexof(hidden, datum.method) < 0")
@@ -65,7 +65,7 @@ def certified_accuracy() -> Spec:
         .encode(x=alt.X("norm:Q", title="radius", scale=scale))
     )
     name = norm.mark_text(align="left", baseline="top", dx=3, y=2, fontSize=10).encode(
-        text=alt.value("attack's norm")
+        text="text:N"
     )
     chart = alt.layer(band, line, norm, name, points).add_params(
         alt.param(name="hidden", value=[]),

@@ -32,7 +32,8 @@ DIGITS = {
 }  # fmt: skip
 COLUMNS = (
     "sample", "label", "prediction", "prediction_storage", "votes", "p_lower", "margin", "sigma",
-    "radius_paper", "radius_joint", "radius_trigger", "radius_rows", "radius_l0", "covers_attack",
+    "radius_paper", "radius_joint", "radius_trigger", "radius_rows", "radius_rows_added",
+    "radius_rows_removed", "radius_l0", "covers_attack",
     "storage_action", "storage_order_sensitivity",
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from certbd.artifacts.schemas import ABSTAIN, BENIGN, TRIGGERED
 from certbd.config.axes import CHANGES
+from certbd.config.threats import ROW_COLUMNS, counted_as
 
 SUMMARY = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "n_models", "bound", "alpha",
@@ -21,14 +22,19 @@ SUMMARY = (
     "certified_at_attack", "clean_certified_at_attack", "clean_certified_at_attack_worst_class",
     "average_trigger_radius", "average_joint_radius", "average_paper_radius",
     "largest_trigger_radius", "covers_labels", "storage_trimmed", "storage_aligned",
+    "threat", "threat_rows", "threat_how", "threat_trigger", "threat_size", "median_rows",
 )  # fmt: skip
-COUNTS = ("n_models", "n_test", "n_poisoned", "storage_trimmed", "storage_aligned")
+COUNTS = (
+    "n_models", "n_test", "n_poisoned", "storage_trimmed", "storage_aligned", "threat_rows",
+    "median_rows",
+)  # fmt: skip
 CURVES = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "split", "certificate", "bound",
-    "radius", "certified_accuracy", "certified_rate",
+    "radius", "certified_accuracy", "certified_rate", "threat",
 )  # fmt: skip
 LINE = ("dataset", "attack", "defense", "noise", "learner", "seed", "bound")
-"""What tells the lines of ``curves.csv`` apart."""
+"""What tells the lines of ``curves.csv`` apart, with certificate, split and threat."""
+Line = tuple[Any, ...]
 MODELS = (
     "dataset", "attack", "defense", "noise", "learner", "seed", "n_models", "diverged", "constant",
 )  # fmt: skip
@@ -45,8 +51,8 @@ def summarise(
     Parameters
     ----------
     row : mapping
-        The axes of the experiment with n_poisoned, attack_norm, target (None if not known), and
-        covers_labels.
+        The axes of the experiment with n_poisoned, attack_norm, target (None if not known),
+        covers_labels, and the threat that certificates are under.
     certified : DataFrame
         Its certificates, columns of `schemas.CERTIFICATES`.
     undefended : DataFrame or None
@@ -78,6 +84,9 @@ def summarise(
         if len(triggered):
             both = _right(triggered) & triggered["covers_attack"].eq(True)
             values["certified_at_attack"] = both.mean()
+    counted = benign[ROW_COLUMNS[counted_as(row["threat_how"] or "replaced")]]
+    if counted.notna().any():
+        values["median_rows"] = _median_rows(counted.where(right, -1).to_numpy())
     if certified["radius_joint"].notna().any():
         values["average_joint_radius"] = benign["radius_joint"].where(right, 0).mean()
     if certified["radius_trigger"].notna().any():
@@ -93,10 +102,18 @@ def summarise(
     return {column: values.get(column) for column in SUMMARY}
 
 
+def _median_rows(covered: NDArray[np.float64]) -> int:
+    """Return the most rows that half of the inputs hold against; -1 where fewer do at 0."""
+    return int(np.sort(covered)[len(covered) // 2])
+
+
 def curves(
     row: Mapping[str, Any], certified: pd.DataFrame, grids: Mapping[str, Mapping[str, float]]
-) -> Iterator[dict[str, Any]]:
-    """Yield rows of ``curves.csv``: certified at R means right, not abstained, and `reaches` R.
+) -> Iterator[tuple[Line, list[dict[str, Any]]]]:
+    """Yield lines of ``curves.csv``, each with what tells it apart and its rows.
+
+    Certified at R means right, not abstained, and `reaches` R. Trigger radii are for the rows of a
+    threat, so their lines have its name, where one was given; others do not depend on it.
 
     Parameters
     ----------
@@ -116,20 +133,29 @@ def curves(
             radius = part[f"radius_{certificate}"].to_numpy()
             if len(part) == 0 or np.isnan(radius).all():
                 continue
-            predicted = part["prediction_storage" if certificate == "paper" else "prediction"]
-            kept = (predicted != ABSTAIN).to_numpy()
-            right = (predicted == part["label"]).to_numpy()
-            for point in np.round(grid, 10):
-                certain = kept & reaches(certificate, radius, point)
-                values = {
-                    **row,
-                    "split": split,
-                    "certificate": certificate,
-                    "radius": point,
-                    "certified_accuracy": np.mean(right & certain),
-                    "certified_rate": np.mean(certain),
-                }
-                yield {column: values[column] for column in CURVES}
+            threat = (row["given_threat"] or None) if certificate == "trigger" else None
+            axes = {**row, "split": split, "certificate": certificate, "threat": threat}
+            line = (*(axes[name] for name in LINE), certificate, split, threat)
+            yield line, list(_points(axes, part, radius, grid))
+
+
+def _points(
+    axes: Mapping[str, Any], part: pd.DataFrame, radius: NDArray[np.float64], grid: NDArray[Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one line."""
+    certificate = axes["certificate"]
+    predicted = part["prediction_storage" if certificate == "paper" else "prediction"]
+    kept = (predicted != ABSTAIN).to_numpy()
+    right = (predicted == part["label"]).to_numpy()
+    for point in np.round(grid, 10):
+        certain = kept & reaches(certificate, radius, point)
+        values = {
+            **axes,
+            "radius": point,
+            "certified_accuracy": np.mean(right & certain),
+            "certified_rate": np.mean(certain),
+        }
+        yield {column: values[column] for column in CURVES}
 
 
 def reaches(certificate: str, radius: NDArray[np.float64], point: float) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from certbd.artifacts.schemas import BENIGN, TRIGGERED
+from certbd.report import asked
 from certbd.report.looks import (
     COUNTED,
     METHOD,
@@ -41,7 +42,7 @@ def certified_accuracy(
     looks: Looks,
     references: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Draw certified accuracy against radius: one column per attack, one row per split.
+    """Draw certified accuracy against radius: one column per attack and threat, one row per split.
 
     Parameters
     ----------
@@ -55,25 +56,23 @@ def certified_accuracy(
     """
     curves = curves[curves["certificate"] == certificate]
     splits = [split for split in (TRIGGERED, BENIGN) if split in set(curves["split"])]
-    attacks = summary[summary["attack"].isin(curves["attack"])].drop_duplicates("attack")
+    worlds = list(curves[["attack", "threat"]].drop_duplicates().itertuples(index=False))
     methods = methods_of(curves, looks)
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(len(splits), len(attacks))
+        figure, axes = _panels(len(splits), len(worlds))
         for row, split in zip(axes, splits, strict=True):
             points = [reference for reference in references if reference["split"] == split]
-            for panel, attack in zip(row, attacks.itertuples(), strict=True):
-                part = curves[(curves["split"] == split) & (curves["attack"] == attack.attack)]
+            for panel, (attack, threat) in zip(row, worlds, strict=True):
+                part = asked.of_world(curves[curves["split"] == split], attack, threat)
                 _draw_curves(panel, part, methods, points)
-                if certificate == "trigger" and attack.attack_norm > 0:
-                    _mark_norm(panel, attack.attack_norm)
+                for place, text in asked.marks(summary, attack, threat, certificate).items():
+                    _mark(panel, place, text)
                 panel.set(ylim=(0, 1.02), xlim=(0, curves["radius"].max()))
                 if certificate in COUNTED:
                     panel.xaxis.get_major_locator().set_params(integer=True)
             row[0].set_ylabel(f"certified accuracy (share)\n{SPLIT_TITLES[split]}")
-        for panel, attack in zip(axes[0], attacks.itertuples(), strict=True):
-            unknown = np.isnan(attack.n_poisoned)
-            title = f"{attack.attack}, {attack.n_poisoned:.0f} poisoned"
-            panel.set_title("attack not given" if unknown else title, pad=16)
+        for panel, (attack, threat) in zip(axes[0], worlds, strict=True):
+            panel.set_title(asked.title(summary, attack, threat), pad=16)
         figure.supxlabel(RADIUS_LABELS[certificate], fontsize=9)
         frozen = " (σ* frozen)" if certificate != "paper" else ""
         entries = [
@@ -99,9 +98,9 @@ def _draw_curves(
         panel.plot(reference["radii"], reference["certified_accuracy"], clip_on=False, **POINTS)
 
 
-def _mark_norm(panel: Axes, norm: float) -> None:
-    panel.axvline(norm, color="black", linewidth=0.8)
-    panel.annotate("attack's norm", (norm, 1.03), ha="center", fontsize=8, annotation_clip=False)
+def _mark(panel: Axes, place: float, text: str) -> None:
+    panel.axvline(place, color="black", linewidth=0.8)
+    panel.annotate(text, (place, 1.03), ha="center", fontsize=8, annotation_clip=False)
 
 
 def sigma_distribution(
@@ -143,10 +142,13 @@ def attack_success(summary: pd.DataFrame, path: str | Path, looks: Looks) -> Non
         for panel, attack in zip(axes[0], attacks, strict=True):
             part = summary[summary["attack"] == attack]
             shares = part.groupby(METHOD, sort=False)["attack_success"].mean()
-            names = ["undefended", *(methods[method][0] for method in shares.index)]
-            colours = [UNDEFENDED, *(methods[method][1] for method in shares.index)]
-            undefended = part["undefended_attack_success"].iloc[0]
-            bars = panel.barh(names, [undefended, *shares], color=colours, height=0.7)
+            names = [methods[method][0] for method in shares.index]
+            colours = [methods[method][1] for method in shares.index]
+            widths, undefended = [*shares], part["undefended_attack_success"].iloc[0]
+            if not np.isnan(undefended):
+                names, colours = ["undefended", *names], [UNDEFENDED, *colours]
+                widths = [undefended, *widths]
+            bars = panel.barh(names, widths, color=colours, height=0.7)
             panel.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
             panel.set(xlim=(0, 1.12), title=attack, xticks=np.linspace(0, 1, 6))
             panel.grid(visible=False, axis="y")

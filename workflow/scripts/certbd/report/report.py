@@ -16,14 +16,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from certbd.audit import outcomes
-from certbd.report import charts
+from certbd.config.axes import OWN
+from certbd.report import asked, charts
 from certbd.report.explorer import Page, rounded_down
 from certbd.report.looks import COUNTED, METHOD, RADIUS_LABELS, Dashes, Looks, methods_of
 from certbd.theory.bounds import clopper_pearson_upper
 
 COARSE = 20
 """Grids with fewer radii are drawn as joined points."""
-TOLD = ("seed", "n_models", "alpha", "multiplicity")
+TOLD = ("seed", "n_models", "alpha", "multiplicity", "given_threat")
 SHARES = (
     "undefended_accuracy", "undefended_attack_success", "clean_accuracy", "attack_success",
     "certified_at_attack", "clean_certified_at_attack", "clean_certified_at_attack_worst_class",
@@ -61,7 +62,12 @@ def experiments(
         several = [name for name in TOLD if axes.loc[part.index, name].nunique() > 1]
         for index, row in part.iterrows():
             label, colour, dashes = methods[tuple(row[METHOD])]
-            told = ", ".join([label, *(f"{name} {axes.at[index, name]}" for name in several)])
+            words = [
+                f"{name.removeprefix('given_')} {axes.at[index, name]}"
+                for name in several
+                if axes.at[index, name] != OWN
+            ]
+            told = ", ".join([label, *words])
             described.append(
                 dict(rows[int(index)])
                 | {"id": int(index), "dataset": str(dataset), "method": label, "label": told}
@@ -86,6 +92,9 @@ def _headline(row: pd.Series) -> Page:
     return shares | {
         "largest_trigger_radius": _given(row["largest_trigger_radius"], 3),
         "norm": None if pd.isna(row["attack_norm"]) else float(row["attack_norm"]),
+        "threat": None if pd.isna(row["threat"]) else asked.of_row(row).describe(),
+        "rows_alone": row["threat_trigger"] == "none",
+        "median_rows": None if pd.isna(row["median_rows"]) else int(row["median_rows"]),
         "poisoned": None if pd.isna(row["n_poisoned"]) else int(row["n_poisoned"]),
         "covers_labels": bool(row["covers_labels"]),
         "n_test": int(row["n_test"]),
@@ -100,18 +109,21 @@ def _given(value: float, digits: int) -> float | None:
     return None if pd.isna(value) else rounded_down(value, digits)
 
 
-def lines(curves: pd.DataFrame, looks: Looks) -> list[Page]:
-    """Return certified-accuracy curves, one a dataset, attack, certificate, split and method.
+def lines(curves: pd.DataFrame, summary: pd.DataFrame, looks: Looks) -> list[Page]:
+    """Return certified-accuracy curves, each with what its panel is called and marked with.
 
+    There is one per dataset, attack, threat that was given, certificate, split and method.
     The accuracy is the mean over seeds, with their least and most, rounded down. A line ends where
     nothing is certified any more.
     """
     drawn = []
-    for _, part in curves.groupby("dataset", sort=False):
-        methods = methods_of(part, looks)
-        axes = ["dataset", "attack", "certificate", "split", *METHOD]
-        for key, line in part.groupby(axes, sort=False):
-            label, colour, dashes = methods[key[4:]]
+    for dataset, part in curves.groupby("dataset", sort=False):
+        methods, here = methods_of(part, looks), summary[summary["dataset"] == dataset]
+        axes = ["dataset", "attack", "certificate", "split", "threat", *METHOD]
+        for key, line in part.groupby(axes, sort=False, dropna=False):
+            label, colour, dashes = methods[key[5:]]
+            world, certificate = (key[1], key[4]), key[2]
+            marks = asked.marks(here, *world, certificate)
             seeds = line.groupby("radius")["certified_accuracy"]
             table = np.floor(seeds.agg(["mean", "min", "max"]) * 1e5 + 1e-6) / 1e5
             table = table[table["max"].shift(fill_value=1) > 0]
@@ -121,7 +133,9 @@ def lines(curves: pd.DataFrame, looks: Looks) -> list[Page]:
                 | {"seeds": int(line["seed"].nunique()), "radius": table.index.tolist()}
                 | {"accuracy": table["mean"].tolist()}
                 | {"least": table["min"].tolist(), "most": table["max"].tolist()}
-                | {"coarse": len(seeds) < COARSE or key[2] in COUNTED}
+                | {"coarse": len(seeds) < COARSE or certificate in COUNTED}
+                | {"panel": asked.title(here, *world)}
+                | {"marks": [{"norm": at, "text": text} for at, text in marks.items()]}
             )
     return drawn
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from certbd.config.fields import Entry
+from certbd.config.threats import Trigger
 from certbd.data.domains import Replacement
 from certbd.testing.side import TestSide
 from certbd.training.flips.entry import Kept, Values
@@ -34,6 +35,11 @@ class Flips(TestSide):
     def noise(self, sigma: NDArray[np.float64]) -> Replacement:  # noqa: ARG002
         """Return the discrete noise, the same on every input."""
         return Replacement(self.beta, self.values)
+
+    @property
+    def triggers(self) -> tuple[Trigger, ...]:
+        """Coordinates that are changed, in training set and test input together."""
+        return ("l0",)
 
     @property
     def is_noisy(self) -> bool:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from certbd.config.fields import Entry
+from certbd.config.threats import Trigger
 from certbd.testing.side import TestSide
 from certbd.training.noise import read_sigma
 
@@ -28,6 +29,11 @@ class GaussianNoise(TestSide):
     def noise(self, sigma: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the standard deviations."""
         return sigma
+
+    @property
+    def triggers(self) -> tuple[Trigger, ...]:
+        """Those with an l2 norm (`Threat.norm`), where there is noise."""
+        return ("none", "l2", "linf", "pixels", "patch") if self.is_noisy else ("none",)
 
     @property
     def is_noisy(self) -> bool:

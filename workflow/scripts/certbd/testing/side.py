@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from certbd.config import entries
 from certbd.config.fields import Entry
+from certbd.config.threats import Trigger
 from certbd.data.domains import Replacement
 
 Noise = float | NDArray[np.float64] | Replacement
@@ -34,6 +35,11 @@ class TestSide(Entry):
 
     def noise(self, sigma: NDArray[np.float64]) -> Noise:
         """Return what `votes.vote` puts on inputs of this `sigma`."""
+        raise NotImplementedError
+
+    @property
+    def triggers(self) -> tuple[Trigger, ...]:
+        """Kinds of triggers on test inputs that certificates can cover, ``none`` for no trigger."""
         raise NotImplementedError
 
     @property

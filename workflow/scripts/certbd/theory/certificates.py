@@ -7,18 +7,13 @@ Source: Weber et al. (RAB), arXiv 2003.08904, for equal sigma; Cohen et al., arX
 Theorem 1, after scaling each block of coordinates by its own sigma.
 """
 
-import math
-from fractions import Fraction
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
-from certbd.theory.checks import is_whole, require
-
-QUOTIENT_SLACK = 1e-10
-"""Relative, on products of up to a million quotients."""
-_HALVINGS = 60
+from certbd.theory.bagging import bagging_radius as bagging_radius
+from certbd.theory.bagging import bagging_rows as bagging_rows
+from certbd.theory.checks import QUOTIENT_SLACK, check_count, positive, require
 
 
 def margin(p_a: ArrayLike, p_b: ArrayLike) -> NDArray[np.float64]:
@@ -55,7 +50,7 @@ def joint_radius(
     sigma_train : float or array (n,)
         Over training inputs: reduced, never broadcast.
     """
-    test, train = _positive("sigma_test", sigma_test), _positive("sigma_train", sigma_train)
+    test, train = positive("sigma_test", sigma_test), positive("sigma_train", sigma_train)
     return _certified(margin) * np.minimum(test, train.min())
 
 
@@ -76,8 +71,8 @@ def trigger_radius(
     n_poisoned : int
         More than there are training inputs counts as all of them.
     """
-    train = _positive("sigma_train", sigma_train)
-    _check_count(n_poisoned)
+    train = positive("sigma_train", sigma_train)
+    check_count(n_poisoned)
     if train.ndim == 0:
         return _radius(margin, sigma_test, np.sqrt(n_poisoned) / float(train))
     inverse = 1 / np.sort(train)[:n_poisoned]
@@ -103,75 +98,15 @@ def class_mean_trigger_radius(
         ``sum_{i in c} sigma_i^2``: ``n_c sigma_train^2`` for equal noise.
     n_poisoned : int
     """
-    variance = _positive("class_variance", class_variance)
-    _check_count(n_poisoned)
+    variance = positive("class_variance", class_variance)
+    check_count(n_poisoned)
     return _radius(margin, sigma_test, n_poisoned / np.sqrt(variance.min()))
 
 
 def class_variance(labels: ArrayLike, sigma_train: ArrayLike) -> NDArray[np.float64]:
     """Return ``sum_{i in c} sigma_i^2`` of each class, for labels (n,) and training noise (n,)."""
-    variance = np.square(_positive("sigma_train", sigma_train))
+    variance = np.square(positive("sigma_train", sigma_train))
     return np.bincount(np.asarray(labels), variance).astype(np.float64)
-
-
-def bagging_radius(
-    p_a: ArrayLike,
-    sigma_test: ArrayLike,
-    n_rows: int,
-    n_drawn: int,
-    n_poisoned: int,
-    *,
-    p_b: ArrayLike | None = None,
-) -> NDArray[np.float64]:
-    """Return the trigger radius of bagging with test noise: any rows replaced, labels too.
-
-    A draw of m of n rows without replacement avoids r given ones with probability
-    ``q = C(n-r, m)/C(n, m)``. Given that, the class has probability at least
-    ``a = (p_A - (1-q))/q`` and any other at most ``b = p_B/q``, so in the other world it leads by
-    at least ``q (cdf(ppf(a) - t) - cdf(ppf(b) + t)) - (1-q)``, ``t = tau/sigma_0``: the radius is
-    where that is 0. ``docs/theory.md``, section 7; Jia et al., arXiv 2008.04495, for the draws.
-
-    Parameters
-    ----------
-    p_a, sigma_test : array_like
-        Lower bound on the probability of the predicted class; test noise. Broadcast.
-    n_rows, n_drawn, n_poisoned : int
-        Rows n of the training set, rows m drawn for each model, rows r replaced.
-    p_b : array_like
-        Upper bound on the probability of any other class; ``1 - p_a`` if left out or above that.
-
-    Returns
-    -------
-    array of float64
-        0 where not even a clean test input is covered.
-    """
-    p, other = _pair(p_a, p_b)
-    test = _positive("sigma_test", sigma_test)
-    _check_count(n_poisoned)
-    drawn = np.asarray(n_drawn)
-    require(is_whole(drawn) & (drawn >= 1) & (drawn <= n_rows), "n_drawn", drawn, "1 to n_rows")
-    clean = math.comb(max(0, n_rows - n_poisoned), n_drawn)
-    q = math.nextafter(float(Fraction(clean, math.comb(n_rows, n_drawn))), 0)
-    if q <= 0.5:
-        return np.zeros(np.broadcast_shapes(p.shape, test.shape))
-    given = np.clip((p - (1 - q)) / q, 0, 1)
-    return test * _crossing(ndtri(given), ndtri(np.minimum(other / q, 1)), (1 - q) / q)
-
-
-def _crossing(
-    high: NDArray[np.float64], low: NDArray[np.float64], gap: float
-) -> NDArray[np.float64]:
-    """Return the t up to which ``cdf(high - t) - cdf(low + t) > gap``; 0 where not even at t = 0.
-
-    The difference falls with t, and is below the gap where ``cdf(high - t)`` is.
-    """
-    left = np.zeros(high.shape)
-    right = np.where(np.isfinite(high), np.maximum(high - ndtri(gap), 0), 0)
-    for _ in range(_HALVINGS):
-        middle = (left + right) / 2
-        leads = ndtr(high - middle) - ndtr(low + middle) > gap
-        left, right = np.where(leads, middle, left), np.where(leads, right, middle)
-    return np.where(high == np.inf, np.inf, left)
 
 
 def statistic_radius(
@@ -204,38 +139,11 @@ def statistic_radius(
     array of float64
         0 where not even a clean test input is covered.
     """
-    test, noise = _positive("sigma_test", sigma_test), _positive("sigma_statistic", sigma_statistic)
-    rows, size = _positive("n_rows", n_rows), _positive("bound", bound)
-    _check_count(n_poisoned)
+    test, noise = positive("sigma_test", sigma_test), positive("sigma_statistic", sigma_statistic)
+    rows, size = positive("n_rows", n_rows), positive("bound", bound)
+    check_count(n_poisoned)
     left = _certified(margin) ** 2 - (2 * n_poisoned * size / (rows * noise)) ** 2
     return test * np.sqrt(np.maximum(left, 0))
-
-
-def bagging_rows(
-    p_a: ArrayLike, n_rows: int, n_drawn: int, *, p_b: ArrayLike | None = None
-) -> NDArray[np.int32]:
-    """Return the largest number of replaced rows that bagging covers, the test input untouched.
-
-    That is the largest r with ``p_A - p_B > 2 (1 - q(r))``, q and p_B as in `bagging_radius`; -1
-    where not even r = 0 holds.
-    """
-    p, other = _pair(p_a, p_b)
-    kept = np.arange(n_rows, n_drawn - 1, -1.0)[: n_rows // 2 + 1]  # n - r
-    avoided = np.cumprod((kept - n_drawn) / kept) * (1 - QUOTIENT_SLACK)  # q(1), q(2), ...
-    most = 1 - (p - other) / 2
-    covered = np.searchsorted(-avoided, -most)
-    return np.where(most < 1, covered, -1).astype(np.int32)
-
-
-def _pair(p_a: ArrayLike, p_b: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return both bounds; another class has no more than the predicted one leaves."""
-    p = np.asarray(p_a, np.float64)
-    require((p >= 0) & (p <= 1), "p_a", p, "from 0 to 1")
-    if p_b is None:
-        return p, 1 - p
-    other = np.asarray(p_b, np.float64)
-    require((other >= 0) & (other <= 1), "p_b", other, "from 0 to 1")
-    return p, np.minimum(other, 1 - p)
 
 
 def statistic_rows(
@@ -251,7 +159,7 @@ def statistic_rows(
 
 def _radius(margin: ArrayLike, sigma_test: ArrayLike, training: float) -> NDArray[np.float64]:
     """Return ``M / sqrt(1/sigma_0^2 + training^2)``, however different the two are."""
-    return _certified(margin) / np.hypot(1 / _positive("sigma_test", sigma_test), training)
+    return _certified(margin) / np.hypot(1 / positive("sigma_test", sigma_test), training)
 
 
 def _certified(margin: ArrayLike) -> NDArray[np.float64]:
@@ -259,14 +167,3 @@ def _certified(margin: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(margin, np.float64)
     require(~np.isnan(values), "margin", values, "a number")
     return np.maximum(values, 0)
-
-
-def _positive(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(value, np.float64)
-    require((array > 0) & np.isfinite(array), name, array, "above 0 and finite")
-    return array
-
-
-def _check_count(n_poisoned: int) -> None:
-    count = np.asarray(n_poisoned)
-    require(is_whole(count) & (count >= 0), "n_poisoned", count, "a whole number, 0 or more")

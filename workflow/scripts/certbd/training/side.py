@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from certbd.artifacts.schemas import TRAIN
 from certbd.config import entries
 from certbd.config.fields import Entry
+from certbd.config.threats import How
 from certbd.training.noise import read_sigma
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class TrainingSide(Entry):
     """Whether certificates hold whatever happened to labels; classes must be listed then."""
     covers_rows: ClassVar[bool]
     """Whether they count rows that are replaced: what is selected may not depend on labels."""
+    hows: ClassVar[tuple[How, ...]]
+    """What may have happened to rows that certificates cover; none where they count no rows."""
     has_sigma: ClassVar[bool] = False
     """Whether there is Gaussian noise on each training input."""
     optimises: ClassVar[bool] = False

@@ -1,5 +1,6 @@
 """The world of a run as its certificates need to know it, and what a guarantee makes of it."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from certbd.artifacts.io import DataSplits, PoisonedSet, TriggeredInputs
 from certbd.attacks.attack import Attack
 from certbd.config.axes import Certification
 from certbd.config.fields import Entry
+from certbd.config.threats import ROW_COLUMNS, How, Threat, counted_as
 from certbd.data.dataset import Dataset
 from certbd.theory.claims import Claims
 
@@ -20,7 +22,7 @@ TOGETHER = 64
 
 
 class World(NamedTuple):
-    """A training set as given, and the attack that a certificate must cover."""
+    """A training set as given, and the threat that a certificate must cover."""
 
     training: PoisonedSet
     test: Entry
@@ -32,8 +34,10 @@ class World(NamedTuple):
     """B of the learner's class sums (`Learner.sums_bound`); None for others."""
     sigma_train: NDArray[np.float64] | None
     """Gaussian noise on each training input (n,), for sides that have it."""
-    attack_norm: float | None
-    """The norm that a trigger radius must exceed; None without an attack."""
+    threat: Threat | None
+    """What a certificate must cover; None where nothing was asked, or cannot be covered."""
+    norm: float | None
+    """The norm that a trigger radius must exceed; None for a threat without a trigger."""
     data: DataSplits | None = None
     """The dataset before the attack."""
     triggered: TriggeredInputs | None = None
@@ -45,8 +49,8 @@ class World(NamedTuple):
 
     @property
     def n_poisoned(self) -> int:
-        """Number of rows that the attack poisoned."""
-        return len(self.training.indices)
+        """Number of rows that are not to be trusted."""
+        return 0 if self.threat is None else self.threat.rows
 
 
 class Asked(NamedTuple):
@@ -71,16 +75,43 @@ class Guarantee(Protocol):
         """
 
 
+class Uncovered(NamedTuple):
+    """A guarantee that says nothing of the threat that was asked: it cannot cover its kind."""
+
+    guarantee: Guarantee
+
+    def columns(self, claims: Claims, sigma: NDArray[np.float64]) -> Columns:
+        """Return the guarantee's columns without a trigger radius and without coverage."""
+        found = self.guarantee.columns(claims, sigma)
+        triggers = {name: None for name in found if name.startswith("radius_trigger")}
+        return {**found, **dict.fromkeys(triggers, np.nan), "covers_attack": None}
+
+
 def row_columns(
-    trigger: NDArray[np.float64] | None, rows: NDArray[np.int32], norm: float | None
+    trigger: NDArray[np.float64] | None,
+    rows: Mapping[How, NDArray[np.int32]],
+    threat: Threat | None,
+    norm: float | None,
 ) -> Columns:
     """Return the columns of a side that covers rows.
 
-    Without test noise there is no trigger radius, and no attack is covered.
+    Parameters
+    ----------
+    trigger : array (n,) or None
+        Trigger radii at the threat's rows; None without test noise.
+    rows : mapping
+        What may have happened to rows -> how many are covered, test inputs untouched.
+    threat, norm
+        As in a `World`.
     """
-    radius = np.full(len(rows), np.nan) if trigger is None else trigger
-    covers = None if norm is None else radius > norm
-    return {"radius_trigger": radius, "radius_rows": rows, "covers_attack": covers}
+    radius = np.full(len(rows["replaced"]), np.nan) if trigger is None else trigger
+    counts = {ROW_COLUMNS[how]: covered for how, covered in rows.items()}
+    covers: NDArray[np.bool_] | None = None
+    if threat is not None and norm is not None:
+        covers = radius > norm
+    elif threat is not None:
+        covers = rows[counted_as(threat.how)] >= threat.rows
+    return {"radius_trigger": radius, **counts, "covers_attack": covers}
 
 
 def largest_norm(

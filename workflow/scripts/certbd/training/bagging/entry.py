@@ -6,6 +6,7 @@ from pydantic import Field
 
 from certbd.config.defences import Defence
 from certbd.config.fields import Entry
+from certbd.config.threats import How
 from certbd.training.side import Shows, TrainingSide
 
 Rows = Annotated[int, Field(ge=1)]
@@ -19,6 +20,7 @@ class Bagging(TrainingSide):
     shows: ClassVar[Shows] = "rows"
     covers_labels: ClassVar[bool] = True
     covers_rows: ClassVar[bool] = True
+    hows: ClassVar[tuple[How, ...]] = ("triggered", "replaced", "added", "removed")
     parameter: ClassVar[str] = "rows drawn for a model, m"
 
     def check_fit(self, n_rows: int) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from certbd.config.fields import Entry
+from certbd.config.threats import How
 from certbd.training.side import Shows, TrainingSide
 
 Kept = Annotated[float, Field(gt=0, lt=1)]
@@ -32,6 +33,7 @@ class Flips(TrainingSide):
     shows: ClassVar[Shows] = "flipped"
     covers_labels: ClassVar[bool] = True
     covers_rows: ClassVar[bool] = False
+    hows: ClassVar[tuple[How, ...]] = ()
     alone: ClassVar[bool] = True
 
     @property

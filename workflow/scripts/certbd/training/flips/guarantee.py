@@ -50,7 +50,7 @@ def guarantee_of(side: Flips, world: World) -> Guarantee:
         raise ValueError("training side flips: the dataset before the attack is not given")
     n_features = data.train_inputs.size + data.train_inputs[0].size
     domains = domains_of(side, len(data.train_labels), n_features, len(data.class_names))
-    if not len(triggered.inputs):
+    if world.threat is None:
         return DiscreteNoise(domains, None)
     changes = count_changes(
         data[:2], (given.inputs, given.labels), data.test_inputs != triggered.inputs

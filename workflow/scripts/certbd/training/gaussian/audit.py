@@ -46,7 +46,7 @@ def _class_mean_sides(case: Case, rows: pd.DataFrame) -> Parts:
     pilots, draws = case.pilots(case.given), case.pilot_noise()
     attacker = attackers.ClassMeans(case.given, case.training_noise(), pilots, draws)
     known = (case.inputs(rows), rows["sigma"].to_numpy(), rows["prediction"].to_numpy(np.int64))
-    n_poisoned = len(case.given.indices)
+    n_poisoned = case.threat_rows
     for scale in SCALES:
         norms = scale * rows["margin"].to_numpy()
         for side in ("train", "both"):

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from certbd.config.fields import Entry, Levels, Positive
+from certbd.config.threats import How
 from certbd.training.side import Shows, TrainingSide
 
 
@@ -16,6 +17,7 @@ class Gaussian(TrainingSide):
     shows: ClassVar[Shows] = "noisy"
     covers_labels: ClassVar[bool] = False
     covers_rows: ClassVar[bool] = False
+    hows: ClassVar[tuple[How, ...]] = ("triggered",)
     has_sigma: ClassVar[bool] = True
     parameter: ClassVar[str] = "training noise σ_train"
 

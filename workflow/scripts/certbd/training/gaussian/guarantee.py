@@ -12,20 +12,20 @@ from certbd.training.world import Columns, Guarantee, World
 
 
 class GaussianTraining(NamedTuple):
-    """Training noise, a scalar or (n,), and the attack that a certificate must cover.
+    """Training noise, a scalar or (n,), and the threat that a certificate must cover.
 
     `class_variance` is the sum of sigma_i^2 over each class, for a learner that sees its inputs
     through class means alone; None for others. `n_poisoned` is None where it is not known: then
-    there is no trigger radius. Without an attack, `attack_norm` is None.
+    there is no trigger radius. `norm` is that of the trigger, None where there is none to cover.
     """
 
     sigma: NDArray[np.float64]
     class_variance: NDArray[np.float64] | None
     n_poisoned: int | None
-    attack_norm: float | None
+    norm: float | None
 
     def columns(self, claims: Claims, sigma: NDArray[np.float64]) -> Columns:
-        """Return the joint and trigger radii and whether they cover the attack."""
+        """Return the joint and trigger radii and whether they cover the threat."""
         margin = claims.margin
         general = statistic = np.full(len(margin), np.nan)
         count = self.n_poisoned
@@ -36,7 +36,7 @@ class GaussianTraining(NamedTuple):
                 margin, sigma, self.class_variance, count
             )
         trigger = np.fmax(general, statistic)
-        norm = self.attack_norm
+        norm = self.norm
         return {
             "radius_joint": certificates.joint_radius(margin, sigma, self.sigma),
             "radius_trigger": trigger,
@@ -54,4 +54,4 @@ def guarantee_of(side: TrainingSide, world: World) -> Guarantee:
     variance = None
     if world.by_class_means:
         variance = certificates.class_variance(world.training.labels, sigma)
-    return GaussianTraining(sigma, variance, world.n_poisoned, world.attack_norm)
+    return GaussianTraining(sigma, variance, world.n_poisoned, world.norm)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from certbd.config.fields import Entry, Positive
+from certbd.config.threats import How
 from certbd.training.side import Shows, TrainingSide
 
 
@@ -44,6 +45,7 @@ class PerSample(TrainingSide):
     shows: ClassVar[Shows] = "noisy"
     covers_labels: ClassVar[bool] = False
     covers_rows: ClassVar[bool] = False
+    hows: ClassVar[tuple[How, ...]] = ("triggered",)
     has_sigma: ClassVar[bool] = True
     optimises: ClassVar[bool] = True
 

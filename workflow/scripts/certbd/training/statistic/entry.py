@@ -6,6 +6,7 @@ from pydantic import Field
 
 from certbd.config.defences import Defence
 from certbd.config.fields import Entry, Levels, Positive
+from certbd.config.threats import How
 from certbd.training.side import Shows, TrainingSide
 
 
@@ -17,6 +18,7 @@ class Statistic(TrainingSide):
     shows: ClassVar[Shows] = "sums"
     covers_labels: ClassVar[bool] = True
     covers_rows: ClassVar[bool] = True
+    hows: ClassVar[tuple[How, ...]] = ("triggered", "replaced")
     trains_quickly: ClassVar[bool] = True
     parameter: ClassVar[str] = "noise on the statistic, s"
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from certbd.config.threats import Threat
 from certbd.theory import certificates
 from certbd.theory.claims import Claims
 from certbd.training.statistic.entry import Statistic
@@ -15,25 +16,25 @@ from certbd.training.world import Columns, Guarantee, World, row_columns
 
 
 class StatisticRows(NamedTuple):
-    """Noise `sigma_statistic` on a statistic of `n_rows` bounded by `bound`, and the attack."""
+    """Noise `sigma_statistic` on a statistic of `n_rows` bounded by `bound`, and the threat."""
 
     n_rows: int
     sigma_statistic: float
     bound: float
-    n_poisoned: int
-    attack_norm: float | None
+    threat: Threat | None
+    norm: float | None
 
     def columns(self, claims: Claims, sigma: NDArray[np.float64]) -> Columns:
-        """Return the trigger radius, the rows that may be replaced, and coverage of the attack."""
+        """Return the trigger radius, the rows that may be replaced, and coverage of the threat."""
         margin, noise = claims.margin, self.sigma_statistic
         n_rows, bound = self.n_rows, self.bound
         trigger = None
         if np.all(sigma > 0):
             trigger = certificates.statistic_radius(
-                margin, sigma, noise, n_rows, self.n_poisoned, bound
+                margin, sigma, noise, n_rows, self.threat.rows if self.threat else 0, bound
             )
         rows = certificates.statistic_rows(margin, noise, n_rows, bound)
-        return row_columns(trigger, rows, self.attack_norm)
+        return row_columns(trigger, {"replaced": rows}, self.threat, self.norm)
 
 
 def guarantee_of(side: Statistic, world: World) -> Guarantee:
@@ -41,5 +42,5 @@ def guarantee_of(side: Statistic, world: World) -> Guarantee:
     if world.sums_bound is None:
         raise ValueError("training side statistic: the bound of the learner's sums is not given")
     return StatisticRows(
-        world.n_rows, side.sigma_statistic, world.sums_bound, world.n_poisoned, world.attack_norm
+        world.n_rows, side.sigma_statistic, world.sums_bound, world.threat, world.norm
     )
