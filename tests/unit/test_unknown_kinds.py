@@ -26,7 +26,7 @@ GIVEN = PoisonedSet(IMAGES, np.arange(6) % 2, np.arange(0))
 TALLY = Tally(np.array([[9, 1]]), np.array([[9.0, 1.0]]))
 GAUSSIAN, FLIPS = side_of(kind="gaussian", sigma=1.0), side_of(kind="flips", beta=0.9)
 FLIPPED = vote_side_of(kind="flips", beta=0.9)
-WORLD = World(GIVEN, vote_side_of(kind="noise", level=0.1), 2, False, None, None, None)
+WORLD = World(GIVEN, vote_side_of(kind="noise", level=0.1), 2, False, None, None, None, None)
 
 
 def claim(bound):

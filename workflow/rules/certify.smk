@@ -4,11 +4,12 @@
 
 
 rule certify_votes:
-    """Needs all votes of a run and the noise of its inputs; makes its table of certificates, and a
-    list of the models that diverged or predict one class.
+    """Needs all votes of a run and the noise of its inputs; makes its table of certificates, the
+    same for people (predictions), and a list of the models that diverged or predict one class.
     """
     input:
         data=f"{DATASET}/data.npz",
+        sources=f"{DATASET}/sources.parquet",
         poisoned=f"{ATTACK}/poisoned.npz",
         triggered=f"{ATTACK}/triggered.npz",
         sigma=sigma_file,
@@ -19,6 +20,8 @@ rule certify_votes:
         ),
     output:
         certificates=f"{CERTIFICATION}/certificates.parquet",
+        predictions=f"{CERTIFICATION}/predictions.parquet",
+        spreadsheet=f"{CERTIFICATION}/predictions.csv",
         faults=f"{CERTIFICATION}/faults.parquet",
     log:
         f"{CERTIFICATION}/certify_votes.log",
@@ -36,6 +39,7 @@ rule certify_votes:
         runtime=60,
     params:
         **PLAN.params("certificates"),
+        note=lambda w: PLAN.note(run_of(w)),
     script:
         "../scripts/certify_votes.py"
 
@@ -43,6 +47,8 @@ rule certify_votes:
 use rule certify_votes as certify_threat with:
     output:
         certificates=f"{THREAT}/certificates.parquet",
+        predictions=f"{THREAT}/predictions.parquet",
+        spreadsheet=f"{THREAT}/predictions.csv",
         faults=f"{THREAT}/faults.parquet",
     log:
         f"{THREAT}/certify_votes.log",
@@ -54,6 +60,8 @@ rule certify_external:
     """Needs votes or scores of models trained elsewhere; makes their table of certificates."""
     output:
         certificates=f"{EXTERNAL}/certificates.parquet",
+        predictions=f"{EXTERNAL}/predictions.parquet",
+        spreadsheet=f"{EXTERNAL}/predictions.csv",
     log:
         f"{EXTERNAL}/certify_external.log",
     benchmark:

@@ -1,5 +1,5 @@
 """Stage data. From: an entry of `datasets` and its files. To: results/{dataset}/data.npz, arrays
-of numbers from 0 to 1.
+of numbers from 0 to 1, and sources.parquet, the file or row that each input comes from.
 """
 
 
@@ -7,6 +7,7 @@ rule make_dataset:
     """Needs the raw files, if its kind has any; makes the training and test arrays of a dataset."""
     output:
         data=f"{DATASET}/data.npz",
+        sources=f"{DATASET}/sources.parquet",
     log:
         f"{DATASET}/logs/make_dataset.log",
     benchmark:

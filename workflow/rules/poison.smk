@@ -35,7 +35,7 @@ rule train_undefended:
         triggered=f"{ATTACK}/triggered.npz",
     output:
         model=f"{UNDEFENDED}/model.safetensors",
-        predictions=f"{UNDEFENDED}/predictions.parquet",
+        predictions=f"{UNDEFENDED}/undefended.parquet",
     log:
         f"{UNDEFENDED}/train_undefended.log",
     benchmark:

@@ -7,9 +7,9 @@ from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
 from certbd.audit import audit, outcomes, randomness, streams, trials
 from certbd.audit.worlds import Procedure
+from certbd.certify import worlds
 from certbd.certify.claims import is_scored
 from certbd.config.axes import Certification, alpha_of_certificate
-from certbd.config.threats import Threat
 from certbd.data.domains import Replacement
 from certbd.learners import features
 from certbd.learners import learner as learners
@@ -44,8 +44,7 @@ def read_case(
     table = io.read_table(files.certificates, schemas.CERTIFICATES, made["certificates"])
     certification = Certification(**settings["certification"])
     n_classes, norm = len(data.class_names), settings["attack_norm"]
-    asked = settings["threat"]
-    threat = asked and Threat(**{name: asked[name] for name in Threat._fields})
+    threat, _ = worlds.asked_of(settings["threat"], data, given, triggered)
     side, test = training.read(settings["training"]), testing.read(settings["testing"])
     sigma = training.noise_of(side, len(given.labels), files.get("sigma"), made.get("sigma"))
     noise = test.noise(table["sigma"].to_numpy())

@@ -33,7 +33,7 @@ def main(smk: Any) -> None:
         trained = [
             (row, identity)
             for row, identity in zip(settings["rows"], made["certificates"], strict=True)
-            if row["undefended"] is not None
+            if row["trained"]
         ]
         failed = [
             metrics.count_faults(row, io.read_table(file, schemas.FAULTS, identity))

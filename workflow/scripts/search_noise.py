@@ -4,11 +4,9 @@ from typing import Any
 
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
-from certbd.certify import search
-from certbd.config.threats import Threat
+from certbd.certify import search, worlds
 from certbd.learners import learner as learners
 from certbd.training import ensembles
-from certbd.training.world import largest_norm
 
 
 def main(smk: Any) -> None:
@@ -18,10 +16,7 @@ def main(smk: Any) -> None:
         data = io.read_arrays(smk.input.data, io.DataSplits, made["data"])
         poisoned = io.read_arrays(smk.input.poisoned, io.PoisonedSet, made["poison"])
         device = ensembles.pick_device(smk.resources.device)
-        threat = Threat(**settings["threat"])
-        norm = threat.norm(data.train_inputs.shape[1:])
-        if norm is not None and settings["simulated"]:
-            norm = largest_norm(norm, data, poisoned)
+        threat, norm = worlds.asked_of(settings["threat"], data, poisoned)
         learner = learners.read(settings["learner"]).with_weights(smk.resources.pretrained)
         n_classes = len(data.class_names)
         grid = search.search_pairs(

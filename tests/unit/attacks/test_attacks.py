@@ -13,6 +13,7 @@ from certbd.artifacts.io import DataError, TriggeredInputs
 from certbd.attacks.attack import read
 from certbd.attacks.pixels import PixelTrigger
 from certbd.attacks.poison import add_trigger, count_poisoned, poison
+from certbd.certify import worlds
 from certbd.config.axes import Certification
 from certbd.training.world import largest_norm
 from conftest import backdoor
@@ -92,17 +93,19 @@ def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatc
     monkeypatch.setattr(io, "read_arrays", lambda _path, kind, _identity: arrays[kind])
     monkeypatch.setattr(certify_votes, "count_votes", lambda *_: ({}, None))
     monkeypatch.setattr(
-        certify_votes.training,
+        worlds.training,
         "guarantee_of",
-        lambda _, world: stop(world.n_poisoned, world.attack_norm),
+        lambda _, world: stop(world.n_poisoned, world.norm),
     )
     monkeypatch.setattr(
-        search_noise.search, "search_pairs", lambda *given: stop(len(given[0].indices), given[1])
+        search_noise.search, "search_pairs", lambda *given: stop(len(given[0].indices), given[2])
     )
+    threat = {"rows": len(poisoned.indices), "how": "replaced", "trigger": "l2", "size": norm}
+    threat |= {"simulated": True, "covered": True}
     settings = {
         "training": {"kind": "bagging", "n_drawn": 2}, "testing": {"kind": "noise", "level": 0.5},
-        "certification": Certification(10, "majority", 0.1, "per_input")._asdict(),
-        "paper": {"published": False, "stored": False}, "attack_norm": norm, "seed": 0,
+        "certification": Certification(10, "majority", 0.1, "per_input").settings(),
+        "paper": {"published": False, "stored": False}, "threat": threat, "seed": 0,
         "learner": {"by_class_means": True, "sums_bound": None}, "search": {},
     }  # fmt: skip
     if stage == "search":

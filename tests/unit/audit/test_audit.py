@@ -21,6 +21,7 @@ from certbd.audit import (
     worlds,
 )
 from certbd.config import entries
+from certbd.config.threats import Threat
 from certbd.data.domains import Replacement
 from certbd.learners.kinds import KINDS
 from certbd.learners.layers import LinearClassifier
@@ -37,6 +38,7 @@ from conftest import backdoor, learner_of, side_of
 
 GENERATOR = np.random.default_rng(0)
 N, ALPHA = 200, 0.001
+ASKED = Threat(13, "replaced", "l2", 0.5)
 MEANS = learner_of({"kind": "nearest_class_mean"})
 MLP = {
     "kind": "mlp", "hidden": 8, "epochs": 4, "batch_size": 64, "learning_rate": 0.01,
@@ -88,9 +90,9 @@ def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
         table = {"split": split, "sample": np.arange(len(given)), "sigma": sigma, "margin": margin}
         table["prediction"] = np.where(margin > 0, votes.argmax(1), schemas.ABSTAIN)
         if defense == "bagging":
-            table |= BaggedRows(n, 9, 13, 0.5).columns(Claims(votes.argmax(1), p, 1 - p), sigma)
+            table |= BaggedRows(n, 9, ASKED, 0.5).columns(Claims(votes.argmax(1), p, 1 - p), sigma)
         elif defense == "statistic":
-            table |= StatisticRows(n, 0.05, np.sqrt(0.5), 13, 0.5).columns(
+            table |= StatisticRows(n, 0.05, np.sqrt(0.5), ASKED, 0.5).columns(
                 Claims(votes.argmax(1), p, 1 - p), sigma
             )
         elif defense == "discrete":
@@ -103,7 +105,7 @@ def case_of(defense, digits, poisoned, inflated=1.0, attacked=6):
         tables.append(pd.DataFrame(table))
     clean = io.PoisonedSet(digits.train_inputs, digits.train_labels, poisoned.indices)
     return trials.Case(
-        procedure, ALPHA, 0.5, poisoned, clean, points,
+        procedure, ALPHA, ASKED, 0.5, poisoned, clean, points,
         dict.fromkeys(points, inputs), pd.concat(tables, ignore_index=True), sigma_train, noise,
         trials.Budget(attacked, 60, 2),
     )  # fmt: skip

@@ -60,11 +60,11 @@ def test_other_learners_have_the_general_radius_alone():
 
 def test_an_attack_is_covered_strictly_below_the_radius():
     radius = certify()["radius_trigger"][0]
-    at = certify(training=TRAINING._replace(attack_norm=radius))
-    below = certify(training=TRAINING._replace(attack_norm=np.nextafter(radius, 0)))
+    at = certify(training=TRAINING._replace(norm=radius))
+    below = certify(training=TRAINING._replace(norm=np.nextafter(radius, 0)))
     assert not at["covers_attack"][0]
     assert below["covers_attack"][0]
-    none = certify(training=TRAINING._replace(n_poisoned=0, attack_norm=None))
+    none = certify(training=TRAINING._replace(n_poisoned=0, norm=None))
     assert none["covers_attack"].isna().all()
 
 
@@ -76,7 +76,7 @@ def test_without_training_noise_there_is_no_training_radius():
 
 
 def test_there_is_no_trigger_radius_for_an_unknown_number_of_poisoned_inputs():
-    table = certify("external", training=TRAINING._replace(n_poisoned=None, attack_norm=None))
+    table = certify("external", training=TRAINING._replace(n_poisoned=None, norm=None))
     assert table["radius_trigger"].isna().all()
     assert table["covers_attack"].isna().all()
     assert (table["radius_joint"][:2] > 0).all()
@@ -124,6 +124,8 @@ ROW = {
     "dataset": "d", "attack": "a", "defense": "rab", "noise": "n", "learner": "l", "seed": 0,
     "n_models": N, "bound": "clopper_pearson", "alpha": 0.001, "multiplicity": "per_input",
     "attack_norm": 0.5, "n_poisoned": 4, "target": 0, "covers_labels": False,
+    "given_threat": "", "threat": "one_pixel", "threat_rows": 4, "threat_how": "triggered",
+    "threat_trigger": "l2", "threat_size": 0.5,
 }  # fmt: skip
 
 
@@ -145,6 +147,8 @@ def certified_table():
         prediction_storage=table["prediction"],
         radius_joint=table["radius_trigger"] / 2,
         radius_paper=table["radius_trigger"] * 2,
+        radius_rows=np.nan,
+        radius_rows_added=np.nan,
         storage_action=["kept", "trimmed"] * 4,
     )
 
@@ -168,6 +172,26 @@ def test_summary_row():
     assert row["largest_trigger_radius"] == 0.9
     assert row["storage_trimmed"] == 4
     assert row["covers_labels"] is False
+    assert row["median_rows"] is None
+
+
+@pytest.mark.parametrize(
+    ("how", "counts", "median"),
+    [
+        ("replaced", [5, 3, 9, 7], 5),  # the last is predicted wrong
+        ("replaced", [5, 0, -1, 7], 0),
+        ("triggered", [5, -1, -1, 7], -1),  # fewer than half hold against none
+        ("added", [2, 2, 1, 9], 2),
+    ],
+)
+def test_median_rows_are_what_half_of_all_inputs_hold_against(how, counts, median):
+    column = "radius_rows_added" if how == "added" else "radius_rows"
+    table = certified_table().assign(**{column: counts + [9.0] * 4})
+    row = metrics.summarise(ROW | {"threat_how": how}, table, None)
+    assert row["median_rows"] == median
+    right = np.array([True, True, True, False])
+    stands = [np.mean(right & (np.array(counts) >= r)) for r in range(12)]
+    assert median == max([r for r, share in enumerate(stands) if share >= 0.5], default=-1)
 
 
 def test_summary_without_attack_leaves_attack_columns_empty():
@@ -182,6 +206,10 @@ def test_summary_without_attack_leaves_attack_columns_empty():
     assert row["clean_accuracy"] == 0.75
 
 
+def curves_of(row, table, grid):
+    return pd.DataFrame([point for _, line in metrics.curves(row, table, grid) for point in line])
+
+
 def test_curves_count_right_predictions_with_a_radius_above_the_norm():
     """Norms are covered strictly below the radius: at the radius itself an input no longer counts.
 
@@ -189,7 +217,7 @@ def test_curves_count_right_predictions_with_a_radius_above_the_norm():
     covered, at 0.)
     """
     grid = {"joint": {"stop": 0.4, "step": 0.1}, "trigger": {"stop": 0.9, "step": 0.3}}
-    table = pd.DataFrame(metrics.curves(ROW, certified_table(), grid))
+    table = curves_of(ROW, certified_table(), grid)
     assert tuple(table) == metrics.CURVES
     trigger = table.query("certificate == 'trigger' and split == 'benign'").set_index("radius")
     assert trigger["certified_accuracy"].to_dict() == {0: 0.75, 0.3: 0.5, 0.6: 0.25, 0.9: 0}
@@ -204,9 +232,7 @@ def test_abstentions_are_certified_at_no_radius_not_even_0():
     table = certified_table()
     table.loc[0, ["prediction", "radius_trigger"]] = [schemas.ABSTAIN, 0.0]
     grid = {"trigger": {"stop": 0.3, "step": 0.3}}
-    benign = pd.DataFrame(metrics.curves(ROW, table, grid)).query(
-        "split == 'benign' and certificate == 'trigger'"
-    )
+    benign = curves_of(ROW, table, grid).query("split == 'benign' and certificate == 'trigger'")
     assert benign["certified_rate"].iloc[0] == 0.75
 
 
@@ -215,7 +241,7 @@ def test_predictions_whose_radius_is_0_are_certified_at_no_norm_not_even_0(radiu
     table = certified_table()
     table.loc[[0, 4], f"radius_{radius}"] = 0.0
     grid = {name: {"stop": 0.3, "step": 0.3} for name in ("trigger", "joint")}
-    curves = pd.DataFrame(metrics.curves(ROW | {"target": 1}, table, grid))
+    curves = curves_of(ROW | {"target": 1}, table, grid)
     curves = curves[curves["radius"] == 0].set_index(["certificate", "split"])
     for name in ("trigger", "joint", "paper"):
         benign, triggered = curves.loc[(name, "benign")], curves.loc[(name, "triggered")]
@@ -228,7 +254,7 @@ def test_predictions_whose_radius_is_0_are_certified_at_no_norm_not_even_0(radiu
 def test_numbers_of_changes_count_up_to_themselves_and_minus_1_nowhere(name):
     table = certified_table().assign(**{f"radius_{name}": [2, 0, -1, 1, 3, 0, -1, 2]})
     grid = {"rows": {"stop": 4, "step": 1}} if name == "rows" else {}
-    curves = pd.DataFrame(metrics.curves(ROW, table, grid)).query("split == 'benign'")
+    curves = curves_of(ROW, table, grid).query("split == 'benign'")
     curve = curves[curves["certificate"] == name].set_index("radius")
     assert curve["certified_rate"].to_dict() == {0: 0.75, 1: 0.5, 2: 0.25, 3: 0, 4: 0}
     assert curve["certified_accuracy"].to_dict() == {0: 0.5, 1: 0.25, 2: 0.25, 3: 0, 4: 0}

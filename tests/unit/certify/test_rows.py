@@ -13,6 +13,7 @@ from certbd.artifacts import io
 from certbd.certify.certify import Paper, VotedSplit, certify_split
 from certbd.certify.tally import Tally
 from certbd.config.axes import Certification
+from certbd.config.threats import Threat
 from certbd.data import datasets, selection
 from certbd.learners import closed_form, features
 from certbd.testing.votes import vote
@@ -90,17 +91,25 @@ def test_rows_and_trigger_radius_agree():
 def test_without_test_noise_rows_alone_are_covered():
     p, zero = np.array([0.4, 0.9]), np.zeros(2)
     claims = Claims(np.zeros(2, int), p, 1 - p)
-    for guarantee in (BaggedRows(500, 6, 5, 0.5), StatisticRows(500, 0.05, 1.0, 5, 0.5)):
+    asked = Threat(5, "replaced", "none", 0.0)
+    known = {"threat": asked, "norm": None}
+    for guarantee in (BaggedRows(500, 6, **known), StatisticRows(500, 0.05, 1.0, **known)):
         columns = guarantee.columns(claims, zero)
         assert np.isnan(columns["radius_trigger"]).all()
-        assert not columns["covers_attack"].any()
+        assert columns["covers_attack"].tolist() == [False, True]
         assert columns["radius_rows"][0] == -1
-        assert columns["radius_rows"][1] > 0
-        assert guarantee._replace(attack_norm=None).columns(claims, zero)["covers_attack"] is None
+        at, most = columns["radius_rows"][1], int(columns["radius_rows"].max())
+        assert at > 5
+        for rows, covered in ((most, True), (most + 1, False)):
+            theirs = guarantee._replace(threat=asked._replace(rows=rows))
+            assert theirs.columns(claims, zero)["covers_attack"].tolist() == [False, covered]
+        triggered = guarantee._replace(threat=Threat(5, "replaced", "l2", 0.5), norm=0.5)
+        assert not triggered.columns(claims, zero)["covers_attack"].any()
+        assert guarantee._replace(threat=None).columns(claims, zero)["covers_attack"] is None
 
 
 @pytest.mark.parametrize(
-    "guarantee", [BaggedRows(60, 7, 0, 0.1), StatisticRows(60, 0.2, 1, 0, 0.1)]
+    "guarantee", [BaggedRows(60, 7, None, 0.1), StatisticRows(60, 0.2, 1, None, 0.1)]
 )
 @pytest.mark.parametrize("upper", [None, 0.3])
 def test_a_trigger_radius_of_0_says_that_not_even_a_clean_input_is_covered(guarantee, upper):
@@ -109,7 +118,8 @@ def test_a_trigger_radius_of_0_says_that_not_even_a_clean_input_is_covered(guara
     p_upper = 1 - p if upper is None else np.minimum(upper, 1 - p)
     claims = Claims(np.zeros(len(p), np.int64), p, p_upper)
     for n_poisoned in (0, 1, 2, 3, 5, 20, 60):
-        columns = guarantee._replace(n_poisoned=n_poisoned).columns(claims, np.full(len(p), 0.4))
+        threat = Threat(n_poisoned, "replaced", "l2", 0.1)
+        columns = guarantee._replace(threat=threat).columns(claims, np.full(len(p), 0.4))
         rows, radius = columns["radius_rows"], columns["radius_trigger"]
         assert np.array_equal(rows < 0, ~(claims.margin > 0))
         assert np.array_equal(radius > 0, rows >= n_poisoned)
@@ -269,8 +279,12 @@ def attacked(poisoned, target, point, r):
 
 
 DRAWS = {  # the draw, rows replaced, what the certificate covers beyond the number of rows
-    "bagging": (Bagging(7), 2, BaggedRows(271, 7, 2, None)),
-    "statistic": (NoisyStatistic(0.06), 8, StatisticRows(271, 0.06, sqrt(0.5), 8, None)),
+    "bagging": (Bagging(7), 2, BaggedRows(271, 7, Threat(2, "replaced", "none", 0.0), None)),
+    "statistic": (
+        NoisyStatistic(0.06),
+        8,
+        StatisticRows(271, 0.06, sqrt(0.5), Threat(8, "replaced", "none", 0.0), None),
+    ),
 }
 
 
@@ -325,7 +339,7 @@ def test_no_change_of_a_row_of_a_file_contradicts_its_certificates(side, learner
         votes, _ = vote(module, ensemble, data.test_inputs, 0.0, unused)
         counts = np.stack([(votes == label).sum(0) for label in (0, 1)], 1)
         guarantee = sides.guarantee_of(
-            side_of(**side), World(given, exact, 2, False, bound, None, None)
+            side_of(**side), World(given, exact, 2, False, bound, None, None, None)
         )
         tally, none = Tally(counts, None), np.zeros(len(counts))
         split = VotedSplit("benign", None, data.test_labels, tally, none)

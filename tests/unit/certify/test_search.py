@@ -6,6 +6,7 @@ import torch
 from certbd import rng
 from certbd.artifacts import io
 from certbd.certify import search
+from certbd.config.threats import Threat
 from certbd.report import plots
 from certbd.theory import certificates
 from certbd.training import ensembles
@@ -32,6 +33,11 @@ SEARCHES = {
 CPU = torch.device("cpu")
 
 
+def asked(poisoned, norm):
+    """Return the threat that a trigger on the poisoned rows poses."""
+    return Threat(len(poisoned.indices), "replaced", "l2", norm)
+
+
 def as_many(poisoned, defense):
     """Return a set of which four rows are to be covered where a defence covers rows."""
     return poisoned if defense == "decoupled" else poisoned._replace(indices=poisoned.indices[:4])
@@ -53,7 +59,7 @@ def test_held_out_inputs_are_not_trained_on(poisoned):
 def test_a_pair_certifies_what_its_radii_cover(defense, poisoned):
     entry, learner, norm, harder = SEARCHES[defense]
     poisoned = as_many(poisoned, defense)
-    grid = search.search_pairs(poisoned, norm, learner, 2, entry, CPU)
+    grid = search.search_pairs(poisoned, asked(poisoned, norm), norm, learner, 2, entry, CPU)
     assert len(grid) == 4
     assert grid["best"].sum() == 1
     assert grid.loc[grid["best"], "worst_class"].item() == grid["worst_class"].max()
@@ -61,7 +67,9 @@ def test_a_pair_certifies_what_its_radii_cover(defense, poisoned):
         (grid["worst_class"] <= grid["certified"]) & (grid["certified"] <= grid["accuracy"])
     ).all()
     assert grid["certified"].max() > 0.5
-    less = search.search_pairs(poisoned, harder * norm, learner, 2, entry, CPU)
+    less = search.search_pairs(
+        poisoned, asked(poisoned, harder * norm), harder * norm, learner, 2, entry, CPU
+    )
     assert (less["certified"] <= grid["certified"]).all()
     assert less["certified"].sum() < grid["certified"].sum()
     assert np.array_equal(less["accuracy"], grid["accuracy"])
@@ -76,7 +84,7 @@ def test_pilots_are_apart_from_the_models_that_vote(poisoned, monkeypatch):
         return train(*given)
 
     monkeypatch.setattr(ensembles, "train", spy)
-    search.search_pairs(poisoned, 0.3, CLASS_MEAN, 2, SEARCH, CPU)
+    search.search_pairs(poisoned, asked(poisoned, 0.3), 0.3, CLASS_MEAN, 2, SEARCH, CPU)
     assert set(seen) == {rng.PILOTS}
 
 
@@ -89,11 +97,13 @@ def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poison
     entry, learner, norm, _ = SEARCHES[defense]
     poisoned = as_many(poisoned, defense)
     parameter = {"bagging": "n_drawn", "statistic": "sigma_statistic"}[defense]
-    search.search_pairs(poisoned, norm, learner, 2, entry | {parameter: values}, CPU)
-    n = len(poisoned.labels)
+    search.search_pairs(
+        poisoned, asked(poisoned, norm), norm, learner, 2, entry | {parameter: values}, CPU
+    )
+    n, four = len(poisoned.labels), asked(poisoned, 0.1)
     expected = {
-        "bagging": BaggedRows(n, 12, 4, 0.1),
-        "statistic": StatisticRows(n, 0.05, 0.5**0.5, 4, 0.1),
+        "bagging": BaggedRows(n, 12, four, 0.1),
+        "statistic": StatisticRows(n, 0.05, 0.5**0.5, four, 0.1),
     }
     assert seen == [expected[defense]] * 2  # one per level of test noise
 
@@ -102,8 +112,10 @@ def test_the_guarantee_is_that_of_the_whole_training_set(defense, values, poison
 def test_constant_noise_has_the_class_means_guarantee_for_them_alone(poisoned, learner, by_means):
     sigma, labels = np.full(len(poisoned.labels), 0.7), poisoned.labels
     side, test = side_of(kind="gaussian", sigma=0.7), vote_side_of(kind="noise", level=0.4)
-    guarantee = sides.guarantee_of(side, search._world(side, test, poisoned, 0.3, learner, 2))
-    assert (guarantee.n_poisoned, guarantee.attack_norm) == (13, 0.3)
+    guarantee = sides.guarantee_of(
+        side, search._world(side, test, poisoned, asked(poisoned, 0.3), 0.3, learner, 2)
+    )
+    assert (guarantee.n_poisoned, guarantee.norm) == (13, 0.3)
     assert np.array_equal(guarantee.sigma, sigma)
     if not by_means:
         assert guarantee.class_variance is None
@@ -117,7 +129,7 @@ def test_more_rows_than_are_left_to_train_on_are_refused(poisoned):
     with pytest.raises(
         io.DataError, match=r"searches: n_drawn: 200 of 178 training inputs that are not"
     ):
-        search.search_pairs(poisoned, 0.3, CLASS_MEAN, 2, entry, CPU)
+        search.search_pairs(poisoned, asked(poisoned, 0.3), 0.3, CLASS_MEAN, 2, entry, CPU)
 
 
 @pytest.mark.parametrize("parameter", ["sigma_train", "n_drawn", "sigma_statistic"])

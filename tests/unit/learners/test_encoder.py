@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from certbd import rng
 from certbd.artifacts import io, seals
+from certbd.config.threats import Threat
 from certbd.learners import features, layers
 from certbd.testing.votes import vote
 from certbd.theory import bounds
@@ -161,8 +162,12 @@ def test_noise_goes_on_the_input(entry, inputs, learner):
 
 
 DRAWS = {
-    "bagging": (Bagging(12), 2, BaggedRows(271, 12, 2, None)),
-    "statistic": (NoisyStatistic(0.06), 8, StatisticRows(271, 0.06, 0.5**0.5, 8, None)),
+    "bagging": (Bagging(12), 2, BaggedRows(271, 12, Threat(2, "replaced", "none", 0.0), None)),
+    "statistic": (
+        NoisyStatistic(0.06),
+        8,
+        StatisticRows(271, 0.06, 0.5**0.5, Threat(8, "replaced", "none", 0.0), None),
+    ),
 }
 
 

@@ -161,14 +161,15 @@ def test_a_side_without_an_audit_and_an_unsearched_learner_are_known_as_not_trie
     plan, monkeypatch
 ):
     targets, has = Targets(plan), entries.has
-    assert not any(targets.untried(run) for run in plan.runs)
+    assert not any(targets.untried(*row) for row in targets.rows)
     monkeypatch.setattr(
         entries, "has", lambda folder, kind, part: kind != "bagging" and has(folder, kind, part)
     )
     assert {run.defense for run, _ in set(targets.rows) - set(targets.audited)} == {"bagging"}
     mean = entries.module(entries.LEARNERS, "nearest_class_mean").KIND
     monkeypatch.setattr(mean, "searched_by", None)
-    named = {run.defense for run in plan.runs if targets.untried(run) == ["joint"]}
+    rows = [row for row in targets.rows if targets.untried(*row) == ["joint"]]
+    named = {run.defense for run, _ in rows}
     assert named == {"decoupled"}
 
 

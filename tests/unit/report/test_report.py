@@ -75,7 +75,9 @@ def test_curves_are_means_over_seeds_and_end_where_nothing_is_certified():
             for radius, share in enumerate([*line, 0.0])
         ]
     )
-    (line,) = report.lines(curves, LOOKS)
+    (line,) = report.lines(curves.assign(threat=np.nan), summary_of(row_of()), LOOKS)
+    assert line["marks"] == [{"norm": 0.5, "text": "attack's norm"}]
+    assert line["panel"] == "a, 1 poisoned"
     assert line["radius"] == [0, 0.1, 0.2, 0.3]
     assert line["accuracy"] == [0.75, 0.375, 0.125, 0]
     assert (line["least"][1], line["most"][1], line["seeds"]) == (0.25, 0.5, 2)
@@ -84,6 +86,8 @@ def test_curves_are_means_over_seeds_and_end_where_nothing_is_certified():
 def row_of(**changes):
     axes = {"dataset": "d", "attack": "a", "defense": "bagging", "noise": "n", "learner": "l"}
     axes |= {"seed": 0, "n_models": 10, "bound": "majority", "alpha": 0.1}
+    axes |= {"threat": "a", "threat_rows": 1, "threat_how": "triggered", "threat_trigger": "l2"}
+    axes |= {"threat_size": 0.5, "given_threat": ""}
     return axes | {"multiplicity": "per_input", "target": 0} | changes
 
 
@@ -141,7 +145,7 @@ def test_curves_of_the_page_are_rounded_down():
     curves = pd.DataFrame(
         [axes | {"radius": r, "certified_accuracy": s} for r, s in enumerate(shares)]
     )
-    (line,) = report.lines(curves, LOOKS)
+    (line,) = report.lines(curves.assign(threat=np.nan), summary_of(row_of()), LOOKS)
     assert line["accuracy"] == [1.0, 0.29, 0.99999, 0.0]
 
 

@@ -64,7 +64,7 @@ def test_a_scattered_rest_is_bounded_by_its_largest_class():
     assert claims.margin[0] > 0 > majority.margin[0]
     assert claims.margin[1] < 0
     assert 0 < claims.margin[2] < majority.margin[2]  # two classes: a third of alpha
-    rows = BaggedRows(60_000, 100, 0, None).columns(claims, np.zeros(3))["radius_rows"]
+    rows = BaggedRows(60_000, 100, None, None).columns(claims, np.zeros(3))["radius_rows"]
     assert rows[0] > 80
     assert rows[1] == -1
 

@@ -60,6 +60,32 @@ CERTIFICATES = pa.schema(
     ]
 )
 
+SOURCES = pa.schema(
+    [
+        _SPLIT,
+        _SAMPLE,
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("id", pa.string()),
+    ]
+)
+
+PREDICTED = pa.schema(
+    [
+        pa.field("split", pa.string(), nullable=False),
+        _SAMPLE,
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("id", pa.string()),
+        pa.field("true_class", pa.string()),
+        pa.field("predicted_class", pa.string(), nullable=False),
+        pa.field("certified", pa.bool_()),
+        pa.field("rows", pa.int32()),
+        pa.field("radius", pa.float64()),
+        pa.field("radius_unit", pa.string()),
+        pa.field("votes", pa.int32(), nullable=False),
+        pa.field("note", pa.string(), nullable=False),
+    ]
+)
+
 SEARCH = pa.schema(
     [pa.field("parameter", pa.string(), nullable=False)]
     + [

@@ -50,7 +50,7 @@ def hold_out(
 
 def search_pairs(
     training: PoisonedSet,
-    threat: Threat,
+    threat: Threat | None,
     norm: float | None,
     learner: Learner,
     n_classes: int,
@@ -64,7 +64,7 @@ def search_pairs(
 
     Parameters
     ----------
-    threat : Threat
+    threat : Threat or None
         What must be covered.
     norm : float or None
         Of its trigger; None without one.
@@ -116,7 +116,7 @@ def _world(
     side: TrainingSide,
     test: TestSide,
     training: PoisonedSet,
-    threat: Threat,
+    threat: Threat | None,
     norm: float | None,
     learner: Learner,
     n_classes: int,

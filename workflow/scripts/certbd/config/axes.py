@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 OWN = ""
 """In the place of a threat: that of the attack which is simulated, none where there is none."""
+NO_NETWORK = "none"
+"""In the place of the undefended network, where none is trained."""
 NO_ATTACK = "none"
 """In the place of an attack: an experiment that lists threats alone takes data as they come."""
 

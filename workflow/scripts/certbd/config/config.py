@@ -57,9 +57,12 @@ class Config:
         return defences.read(run.defense).test_side(self.noises[run.noise])
 
     def chunks(self, n_models: int) -> list[str]:
-        """Names of the chunks that hold models 0 to ``n_models - 1``: first and last model."""
+        """Names of the chunks that hold models 0 to ``n_models - 1``: first and last model.
+
+        The last chunk is smaller where `chunk_size` does not divide their number.
+        """
         firsts = range(0, n_models, self.chunk_size)
-        return [f"{first}-{first + self.chunk_size - 1}" for first in firsts]
+        return [f"{first}-{min(first + self.chunk_size, n_models) - 1}" for first in firsts]
 
 
 def read_config(raw: Mapping[str, Any]) -> Config:

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from certbd.config import defences, entries, threat_fit
-from certbd.config.axes import EXTERNAL, Run
+from certbd.config.axes import EXTERNAL, NO_NETWORK, Run
 
 Entry = Mapping[str, Any]
 MOST_CHUNKS = 100_000
@@ -38,7 +38,8 @@ NAMED = ("datasets", "attacks", "threats", "noises", "learners", "searches")
 
 def contradictions(raw: Entry) -> Iterator[str]:
     """Find what a schema cannot say: names not defined, settings that do not fit each other."""
-    yield from _undefined(raw, "undefended", raw["undefended"], "learners")
+    if raw["undefended"] != NO_NETWORK:
+        yield from _undefined(raw, "undefended", raw["undefended"], "learners")
     undefended = raw["learners"].get(raw["undefended"])
     networks = [kind for kind in entries.names(entries.LEARNERS) if _learner_type(kind).network]
     if undefended and undefended["kind"] not in networks:
@@ -110,7 +111,11 @@ def _taken_names(raw: Entry) -> Iterator[str]:
             named["attacks"].append(experiment.get("attack", {}).get("name", ""))
     for table, names in named.items():
         for name in dict.fromkeys(names):
-            if name in RESERVED or name in TAKEN.get(table, ()):
+            if (
+                name in RESERVED
+                or (table, name) == ("learners", NO_NETWORK)
+                or name in TAKEN.get(table, ())
+            ):
                 yield f"{table}.{name}: the workflow's own files have this name; choose another"
 
 
@@ -154,7 +159,7 @@ def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str)
 
 
 def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
-    """Find noises that are not of the defence's kind, and a size that chunks do not fill."""
+    """Find noises that are not of the defence's kind, and too many chunks."""
     defense = experiment["defense"]
     defence = defences.read(defense)
     for name in experiment["noises"]:
@@ -166,12 +171,7 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
     if defence.side.alone and not hasattr(entries.module(entries.BOUNDS, bound), "unanimous"):
         yield f"{path}.certify.bound: {bound}; allowed with defense {defense}: any other"
     n_models, chunk_size = experiment["n_models"], raw["chunk_size"]
-    if n_models % chunk_size:
-        yield (
-            f"{path}.n_models: {n_models} is not a multiple of chunk_size, which is "
-            f"{chunk_size}; change either"
-        )
-    elif n_models // chunk_size > MOST_CHUNKS:
+    if n_models // chunk_size > MOST_CHUNKS:
         yield (
             f"{path}.n_models: {n_models} in chunks of {chunk_size}; allowed: {MOST_CHUNKS} chunks "
             "(the key chunk_size)"

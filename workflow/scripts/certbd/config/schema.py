@@ -28,7 +28,7 @@ FOLDER_OF = {
     "datasets": entries.DATASETS, "attacks": entries.ATTACKS, "learners": entries.LEARNERS,
 }  # fmt: skip
 PLURAL = {"threat": "threats", "search": "searches", "reference": "references"}
-NEEDED = ("datasets", "noises", "learners", "undefended", "experiments")
+NEEDED = ("datasets", "noises", "learners", "experiments")
 
 
 @cache

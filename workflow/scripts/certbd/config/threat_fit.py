@@ -26,7 +26,7 @@ def misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
     """
     named = experiment.get("threats")
     if named is None and "attacks" not in experiment:
-        yield f"{path}: neither attacks nor threats; allowed: one of them, or both"
+        yield f"{path}: neither 'attacks' nor 'threats'; allowed: one of them, or both"
     for name in named or ():
         if name not in raw["threats"]:
             defined = ", ".join(sorted(raw["threats"])) or "none"

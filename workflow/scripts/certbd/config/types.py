@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from certbd.config.axes import NO_NETWORK
 from certbd.config.fields import Entry, File, Levels, Name, Names, Positive, Seed
 
 UNIQUE: dict[str, Any] = {"uniqueItems": True}
@@ -55,9 +56,7 @@ class Trained(Entry):
     defense: str = Field(description="the defence", json_schema_extra={"one_of": "defences"})
     noises: Names = Field(description="names under noises")
     learner: Name = Field(description="name under learners")
-    n_models: int = Field(
-        ge=1, description="number N of models, one vote each; a multiple of chunk_size"
-    )
+    n_models: int = Field(ge=1, description="number N of models, one vote each")
     seed: Seed = Field(
         0, description="root seed of training noise, initial weights, batch order and test noise"
     )
@@ -212,7 +211,9 @@ class Settings(Entry):
     keep_models: bool = Field(True, description="false deletes model files once they have voted")
     chunk_size: int = Field(1000, ge=1, description="models trained in one job")
     undefended: Name = Field(
-        description="name under learners of the network trained without noise, one for each attack"
+        NO_NETWORK,
+        description="name under learners of the network trained without noise, one for each "
+        "attack; none: there is none",
     )
     reach: Reach = Reach()
     audit: Audit = Audit()

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from certbd.artifacts import seals
 from certbd.artifacts.io import DataError, DataSplits
+from certbd.artifacts.schemas import BENIGN, TRAIN
 from certbd.config import entries
 from certbd.data import selection
 from certbd.data.dataset import Dataset, Outline
@@ -71,7 +73,12 @@ def _outline(dataset: Dataset, path: Path) -> Outline:
 
 
 def load(settings: Settings, path: Path = Path()) -> DataSplits:
-    """Read a dataset.
+    """Read a dataset; see `load_with_sources`."""
+    return load_with_sources(settings, path)[0]
+
+
+def load_with_sources(settings: Settings, path: Path) -> tuple[DataSplits, pd.DataFrame]:
+    """Read a dataset, and say where each input comes from.
 
     Parameters
     ----------
@@ -86,6 +93,9 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
     DataSplits
         Inputs float32 in [0, 1], shape (n, channels, height, width) or (n, features); a label is
         a position in the outline's classes.
+    DataFrame
+        The columns of `schemas.SOURCES`: of each input its file inside `path`, or its row from 0 in
+        the file that has all of its split.
 
     Raises
     ------
@@ -112,7 +122,23 @@ def load(settings: Settings, path: Path = Path()) -> DataSplits:
         np.array([label_of[name] for name in part.labels[rows]], np.int64)
         for part, rows in ((training, training_rows), (test, test_rows))
     )
-    return DataSplits(inputs, labels, test_inputs, test_labels, np.array(source.classes))
+    splits = DataSplits(inputs, labels, test_inputs, test_labels, np.array(source.classes))
+    known = [
+        _sources(TRAIN, training, training_rows, path),
+        _sources(BENIGN, test, test_rows, path),
+    ]
+    return splits, pd.concat(known, ignore_index=True)
+
+
+def _sources(split: str, part: Part, rows: Rows, path: Path) -> pd.DataFrame:
+    """Return where the inputs of a split come from."""
+    named, ids = list(map(str, rows)), [None] * len(rows)
+    if part.files is not None:
+        named = [part.files[row].relative_to(path).as_posix() for row in rows]
+    elif part.names is not None:
+        ids = [part.names[row] for row in rows]
+    columns = {"split": split, "sample": np.arange(len(rows)), "source": named, "id": ids}
+    return pd.DataFrame(columns).astype({"sample": np.int32})
 
 
 def describe(data: DataSplits) -> str:

@@ -28,6 +28,8 @@ class Part(NamedTuple):
     read: Callable[[Rows], Inputs]
     names: Sequence[str] | None = None
     """What `selection` knows each row by; None for its position."""
+    files: Sequence[Path] | None = None
+    """The file of each row; None where all are in one, and a row is known by its number."""
 
 
 class Source(NamedTuple):
@@ -97,7 +99,8 @@ def image_source(
     parts = []
     for (split, _), of_split in zip(splits, found, strict=True):
         names, _, labels_of, files = zip(*of_split, strict=True) if of_split else ((), (), (), ())
-        parts.append(Part(split, np.array(labels_of, np.str_), partial(read, files), names))
+        named = np.array(labels_of, np.str_)
+        parts.append(Part(split, named, partial(read, files), names, files))
     return Source(parts, every, classes, left_out=left_out)
 
 

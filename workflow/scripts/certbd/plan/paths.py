@@ -43,7 +43,7 @@ def beside(certificates: str, name: str) -> str:
 
 def undefended_of(run: Run, learner: str) -> str:
     """Return the predictions of the network without defence that belongs to a run."""
-    return f"{UNDEFENDED}/predictions.parquet".format(**run._asdict() | {"learner": learner})
+    return f"{UNDEFENDED}/undefended.parquet".format(**run._asdict() | {"learner": learner})
 
 
 def papers(figures: Iterable[str]) -> list[str]:

@@ -151,14 +151,14 @@ class StageSettings:
 
     def _external_settings(self, wildcards: Any) -> Settings:
         run = external_run_of(wildcards)
-        entry = self.config.external[run]
+        entry, certification = self.config.external[run], certification_of(wildcards)
+        threat = self.threats[run, certification]
         return {
-            "certification": certification_of(wildcards).settings(),
+            "certification": certification.settings(),
             "n_classes": entry["n_classes"],
             "sigma_test": entry.get("sigma_test"),
             "sigma_train": entry.get("sigma_train"),
-            "attack_norm": self.attacks[run]["attack_norm"],
-            "n_poisoned": self.attacks[run]["n_poisoned"],
+            "threat": threat and threat._asdict(),
             "votes": files.checksum(self.external_files[run, "votes"]),
             "labels": files.checksum(self.external_files[run, "labels"]),
         }
@@ -168,9 +168,24 @@ class StageSettings:
         return {
             "search": asked,
             "learner": self.learner(asked["learner"]),
-            "threat": self.searched_threat(wildcards)._asdict(),
-            "simulated": "attack" in asked,
+            "threat": self.searched_threat(wildcards)._asdict() | {"simulated": "attack" in asked},
         }
+
+    def note(self, run: Run) -> str:
+        """Return what must be said beside every prediction of a run; nothing if all is well.
+
+        It is no setting: no certificate depends on it.
+        """
+        values = self.config.noises[run.noise]
+        for name, search in self.config.searches.items():
+            key = defences.read(run.defense).searched
+            same = (search["dataset"], search["defense"]) == (run.dataset, run.defense)
+            if same and key is not None and values[key] in search[key]:
+                return (
+                    f"noise {run.noise} is among the values of search {name}, which looked at the "
+                    "training set under attack: certificates hold only if it was not chosen by that"
+                )
+        return ""
 
     def searched_threat(self, wildcards: Any) -> Threat:
         """Return the threat that a search tries to cover."""

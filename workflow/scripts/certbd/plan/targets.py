@@ -6,7 +6,7 @@ from typing import Any
 
 from certbd.attacks import attack as attacks
 from certbd.config import defences, entries
-from certbd.config.axes import OWN, Certification, Run
+from certbd.config.axes import NO_NETWORK, OWN, Certification, Run
 from certbd.learners import learner as learners
 from certbd.plan import paths
 from certbd.plan.plan import Plan
@@ -29,7 +29,10 @@ class Targets:
         self.attacks = list(dict.fromkeys((run.dataset, run.attack) for run in plan.runs))
         attacked = [name for name, attack in self.attacks if self._is_simulated(attack)]
         self.attacked = list(dict.fromkeys(attacked))
-        self.undefended_of = {run: paths.undefended_of(run, config.undefended) for run in plan.runs}
+        trains = config.undefended != NO_NETWORK
+        self.undefended_of = {
+            run: paths.undefended_of(run, config.undefended) for run in plan.runs if trains
+        }
         self.undefended = list(dict.fromkeys(self.undefended_of.values()))
         self.curves = list(dict.fromkeys([*self._external_curves(), *self._own_curves()]))
 
@@ -127,7 +130,7 @@ class Targets:
         axes = run._asdict() | certification._asdict()
         own = run not in self._plan.config.external
         covers = own and defences.read(run.defense).side.covers_labels
-        facts = {"undefended": index, "covers_labels": covers}
+        facts = {"undefended": index, "covers_labels": covers, "trained": own}
         return axes | self._plan.attacks[run] | facts | self._threat_columns(run, certification)
 
     def _threat_columns(self, run: Run, certification: Certification) -> dict[str, Any]:
