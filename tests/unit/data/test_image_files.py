@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from certbd.artifacts.io import DataError
-from certbd.data import datasets, folders, images, labels
+from certbd.data import datasets, labels
+from certbd.data.files import folders, images
 from certbd.data.kinds import cifar10, mnist
 
 FOLDER = {"kind": "image_folder"}

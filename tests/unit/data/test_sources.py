@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from certbd.artifacts.io import DataError
-from certbd.data import datasets, images
+from certbd.data import datasets
+from certbd.data.files import images
 from certbd.data.kinds.cifar10 import BATCHES, Cifar10
 from conftest import ROOT
 

@@ -5,6 +5,7 @@ independent (``docs/theory.md``, section 2), and a model to be the same in which
 is trained. Both follow from giving each its own child of one seed sequence.
 """
 
+import hashlib
 from enum import IntEnum, unique
 from typing import NamedTuple
 
@@ -35,6 +36,7 @@ class Purpose(IntEnum):
     HOLD_OUT = 16
     PILOT_TEST_NOISE = 17
     FEATURES = 20
+    NEW_TEST_NOISE = 21
 
 
 class TrainingStreams(NamedTuple):
@@ -60,6 +62,16 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(int(purpose), index))
     return np.random.Generator(np.random.PCG64DXSM(sequence))
+
+
+def input_generator(seed: int, index: int, content: bytes) -> np.random.Generator:
+    """Return the generator of a model's noise on a new input: one that the input's bytes name.
+
+    So the votes on an input do not depend on which others come with it.
+    """
+    words = np.frombuffer(hashlib.blake2b(content, digest_size=16).digest(), "<u4")
+    key = (int(Purpose.NEW_TEST_NOISE), index, *words.tolist())
+    return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 def generators(seed: int, purpose: Purpose, indices: range) -> list[np.random.Generator]:

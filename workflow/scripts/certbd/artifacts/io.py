@@ -58,6 +58,12 @@ class PoisonedSet(NamedTuple):
     indices: NDArray[np.int64]
 
 
+class NewInputs(NamedTuple):
+    """Inputs (n, ...) without labels, in the form of a dataset's."""
+
+    inputs: NDArray[np.float32]
+
+
 class TriggeredInputs(NamedTuple):
     """Every test input with the trigger on it, in test order; none without an attack."""
 

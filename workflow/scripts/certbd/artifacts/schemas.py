@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-BENIGN, TRIGGERED, TRAIN = "benign", "triggered", "train"
+BENIGN, TRIGGERED, TRAIN, NEW = "benign", "triggered", "train", "new"
 ABSTAIN = -1
 """The prediction of an input for which no class is certified, and the vote of a diverged model."""
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 from pydantic import BeforeValidator, Field, model_validator
 
 from certbd.artifacts.io import DataError
-from certbd.config.fields import Entry, Seed
-from certbd.data.sources import Source
+from certbd.config.fields import Entry, File, Seed
+from certbd.data.sources import Part, Source
 
 
 class Outline(NamedTuple):
@@ -93,6 +93,30 @@ class Dataset(Entry):
 
 class OwnFiles(Dataset):
     """A dataset in files of one's own: the head of the first says how large an input is."""
+
+    predict: File | None = Field(
+        None,
+        description="new inputs without labels, to be predicted: a folder of images, a table or an "
+        "npz file with an array inputs, of the form of the training inputs; relative to data_root "
+        "unless absolute; labels in it are ignored",
+    )
+
+    @abstractmethod
+    def open_new(self, path: Path, training: Sequence[Path]) -> Part:
+        """Say how new inputs are read, without labels, and look at names alone.
+
+        Parameters
+        ----------
+        path : Path
+            Of `predict`.
+        training : sequence of Path
+            The files of the dataset, which new inputs must be like.
+
+        Raises
+        ------
+        DataError, OSError
+            If a file is missing or cannot be used.
+        """
 
     @abstractmethod
     def head_shape(self, file: Path) -> tuple[int, ...]:

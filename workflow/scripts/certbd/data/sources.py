@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from certbd.artifacts.io import DataError
-from certbd.data import images, labels
+from certbd.data import labels
+from certbd.data.files import images
 
 Inputs = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -30,6 +31,8 @@ class Part(NamedTuple):
     """What `selection` knows each row by; None for its position."""
     files: Sequence[Path] | None = None
     """The file of each row; None where all are in one, and a row is known by its number."""
+    remark: str = ""
+    """What is there and is not read."""
 
 
 class Source(NamedTuple):

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from certbd.artifacts.io import DataError
 from certbd.config.fields import File
-from certbd.data import images
 from certbd.data.dataset import Outline
+from certbd.data.files import images
 from certbd.data.published import Published
 from certbd.data.sources import Inputs, Part, Rows, Source, class_names
 

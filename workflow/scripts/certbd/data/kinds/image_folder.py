@@ -1,16 +1,18 @@
 """Image files of one's own, one folder per class."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 from unicodedata import normalize
 
+import numpy as np
 from pydantic import Field
 
 from certbd.artifacts.io import DataError
 from certbd.config.fields import Classes, File
-from certbd.data import folders
 from certbd.data.dataset import OwnFiles
-from certbd.data.sources import Source, class_names, image_source, require
+from certbd.data.files import folders, images
+from certbd.data.sources import Inputs, Part, Rows, Source, class_names, image_source, require
 
 
 class ImageFolder(OwnFiles):
@@ -49,6 +51,18 @@ class ImageFolder(OwnFiles):
                 raise DataError(f"{side}: folder {unknown[0]!r} is no class; allowed: {classes}")
         every = sorted({name for _, found in splits for name in found})
         return image_source(splits, classes, self.size, False, left_out=every)
+
+    def open_new(self, path: Path, training: Sequence[Path]) -> Part:
+        """List images, in the folder itself or in folders inside it, whose names are ignored."""
+        files = folders.images_below(require(path))
+        nested = any(file.parent != path for file in files)
+        remark = "names of folders are ignored: no labels are read" if nested else ""
+        names = [file.relative_to(path).as_posix() for file in files]
+
+        def read(rows: Rows) -> Inputs:
+            return images.read_images([files[row] for row in rows], training[0], self.size)
+
+        return Part(path, np.full(len(files), ""), read, names, files, remark)
 
     def head_shape(self, file: Path) -> tuple[int, ...]:
         """Return channels, height and width of an image, once it is scaled."""

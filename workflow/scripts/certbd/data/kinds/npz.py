@@ -5,13 +5,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from certbd.artifacts.io import DataError
 from certbd.config.fields import Classes, File, Range
-from certbd.data import images, tables
 from certbd.data.dataset import OwnFiles
-from certbd.data.sources import Inputs, Part, Source, label_names, require, rows_of
+from certbd.data.files import arrays, images, tables
+from certbd.data.files.scaling import Scaling
+from certbd.data.sources import Inputs, Part, Rows, Source, label_names, require, rows_of
 
 
 class Npz(OwnFiles):
@@ -37,17 +39,17 @@ class Npz(OwnFiles):
 
     def open(self, path: Path) -> Source:
         """Read shapes of arrays, labels and identifiers."""
-        shapes = tables.array_shapes(require(path))
+        shapes = arrays.array_shapes(require(path))
         prefixes = ["train_", "test_"] if "train_inputs" in shapes else [""]
         _check_shapes(path, shapes, prefixes)
 
         @cache
         def read(name: str) -> Inputs:
             where = f"{path}: array {name}"
-            return tables.scale_array(tables.read_array(path, name), self.ranges, where)
+            return arrays.scale_array(arrays.read_array(path, name), self.ranges, where)
 
         values = [
-            (tables.read_array(path, f"{prefix}labels"), f"{path}: array {prefix}labels")
+            (arrays.read_array(path, f"{prefix}labels"), f"{path}: array {prefix}labels")
             for prefix in prefixes
         ]
         labels_of, classes = label_names(values, self.classes)
@@ -62,20 +64,38 @@ class Npz(OwnFiles):
         ]
         return Source(parts, [path], classes, len(shapes[f"{prefixes[0]}inputs"]) == 4)
 
+    def open_new(self, path: Path, training: Sequence[Path]) -> Part:
+        """Look at shapes: one array inputs, of rows like those of the training inputs."""
+        shapes, shape = arrays.array_shapes(require(path)), self.head_shape(training[0])
+        if "inputs" not in shapes or shapes["inputs"][1:] != shape or not shapes["inputs"][0]:
+            found = {name: list(size) for name, size in sorted(shapes.items())}
+            raise DataError(
+                f"{path}: arrays {found}; allowed: inputs of shape (n, "
+                f"{', '.join(map(str, shape))})"
+            )
+        others = ", ".join(sorted(set(shapes) - {"inputs"}))
+
+        def read(rows: Rows) -> Inputs:
+            array = arrays.read_array(path, "inputs")
+            return arrays.scale_array(array, self.ranges, f"{path}: array inputs")[rows]
+
+        remark = f"arrays {others} are ignored" if others else ""
+        return Part(path, np.full(shapes["inputs"][0], ""), read, remark=remark)
+
     def _identifiers(self, path: Path, prefix: str) -> list[str] | None:
         if self.id_column is None:
             return None
         name = f"{prefix}{self.id_column}"
-        return tables.identifiers(tables.read_array(path, name), f"{path}: array {name}")
+        return tables.identifiers(arrays.read_array(path, name), f"{path}: array {name}")
 
     def head_shape(self, file: Path) -> tuple[int, ...]:
         """Return the shape of a row of inputs."""
-        shapes = tables.array_shapes(file)
+        shapes = arrays.array_shapes(file)
         return shapes["train_inputs" if "train_inputs" in shapes else "inputs"][1:]
 
     def contradictions(self, path: str) -> Iterator[str]:
         """Say whether the range has no extent."""
-        yield from tables.empty_ranges(self.ranges, f"{path}.ranges")
+        yield from Scaling(self.ranges).mistakes(path)
 
 
 KIND = Npz

@@ -215,6 +215,11 @@ def read_text(path: Path, column: str | int, header: bool) -> pd.Series:
     return table[column]
 
 
+def count_rows(path: Path, column: str | int, header: bool) -> int:
+    """Return the number of a table's rows; errors as `read_text`."""
+    return len(read_text(path, column, header))
+
+
 def how_read(path: Path) -> str:
     """Say in words how a file is read where its name does not say it all: else nothing."""
     if suffix_of(path) in (".csv", ".parquet"):

@@ -7,6 +7,7 @@ from unicodedata import normalize
 import numpy as np
 
 from certbd.artifacts.io import DataError
+from certbd.data.files.images import list_images
 from certbd.data.labels import sorted_classes
 
 SIDES = ("train", "test")
@@ -64,6 +65,24 @@ def class_folders(side: Path) -> dict[str, str]:
             )
         found[name] = entry.name
     return {name: found[name] for name in sorted_classes(np.array(list(found), np.str_))}
+
+
+def images_below(path: Path) -> list[Path]:
+    """Return the images of a folder and of folders in it, by their names; dotted ones left out.
+
+    Raises
+    ------
+    DataError
+        If it is no folder, or has no images, or anything else in it.
+    """
+    if not path.is_dir():
+        raise DataError(f"{path}: not a folder of images")
+    inside = sorted(entry for entry in path.iterdir() if entry.name[0] != ".")
+    deeper = [file for entry in inside if entry.is_dir() for file in list_images(entry)]
+    files = sorted([*list_images(path, [entry for entry in inside if entry.is_dir()]), *deeper])
+    if not files:
+        raise DataError(f"{path}: no images in it")
+    return files
 
 
 def _folders(path: Path) -> Iterator[Path]:

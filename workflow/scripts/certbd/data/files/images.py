@@ -28,15 +28,18 @@ MAX_PIXELS = 50_000_000
 """Pixels of one image; a file that holds more is taken for a decompression bomb."""
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the image files of a class folder by name; names that start with a dot are left out.
+def list_images(folder: Path, beside: Sequence[Path] = ()) -> list[Path]:
+    """Return the image files of a folder by name; names that start with a dot are left out.
+
+    What is `beside` them is left out, too.
 
     Raises
     ------
     DataError
         If anything in it is not an image file by its name.
     """
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    found = [file for file in folder.iterdir() if file not in beside]
+    files = sorted(file for file in found if not file.name.startswith("."))
     for file in files:
         if file.suffix.lower() not in SUFFIXES or not file.is_file():
             raise DataError(

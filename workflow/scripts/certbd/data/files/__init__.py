@@ -1,0 +1,1 @@
+"""What single files and folders hold: tables, arrays, images; how their values become [0, 1]."""
