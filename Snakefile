@@ -56,6 +56,7 @@ include: "workflow/rules/sigma.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/votes.smk"
 include: "workflow/rules/certify.smk"
+include: "workflow/rules/new.smk"
 include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/search.smk"
@@ -82,6 +83,7 @@ rule all:
         "results/curves.csv",
         "results/report.html",
         TARGETS.figures,
+        TARGETS.new,
 
 
 rule figures:

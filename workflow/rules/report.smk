@@ -13,6 +13,7 @@ PAGE_INPUTS = {
     "undefended": TARGETS.undefended,
     "sigma": [PLAN.sigma_of(run) for run in TARGETS.searched],
     "data": expand(f"{DATASET}/data.npz", dataset=TARGETS.datasets),
+    "sources": expand(f"{DATASET}/sources.parquet", dataset=TARGETS.datasets),
     "triggered": [
         f"{ATTACK}/triggered.npz".format(dataset=dataset, attack=attack)
         for dataset, attack in TARGETS.attacks

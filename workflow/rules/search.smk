@@ -6,8 +6,14 @@ search suggests a pair, and the configuration says what runs.
 SEARCHES = expand(
     "results/searches/{search}.{kind}",
     search=CONFIG.searches,
-    kind=["parquet", "svg", "pdf"],
+    kind=["parquet", "csv", "svg", "pdf"],
 )
+
+
+def trusted_set(wildcards):
+    """The training set that a search looks at instead of the one under attack, if there is one."""
+    place = PLAN.trusted_set(wildcards)
+    return f"{ATTACK}/poisoned.npz".format(**place) if place else []
 
 
 rule search_noise:
@@ -15,8 +21,10 @@ rule search_noise:
     input:
         data=lambda w: f"{DATASET}/data.npz".format(**PLAN.searched_set(w)),
         poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**PLAN.searched_set(w)),
+        trusted=trusted_set,
     output:
         grid="results/searches/{search}.parquet",
+        spreadsheet="results/searches/{search}.csv",
     log:
         "results/searches/logs/{search}.log",
     benchmark:

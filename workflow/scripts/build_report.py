@@ -33,6 +33,8 @@ def main(smk: Any) -> None:
             for name in names
         }
         experiments = report.experiments(rows, summary, looks)
+        for name, page_of in datasets.items():
+            page_of["sources"] = _sources(smk, name, page_of["samples"])
         for row, table, path in zip(experiments, tables, smk.input.certificates, strict=True):
             samples = datasets[row["dataset"]]["samples"]
             row["certificates"] = explorer.certificates_of(table, samples)
@@ -73,6 +75,18 @@ def _audit(table: Path, certificates: list[str]) -> pd.DataFrame | None:
         return None
     products.check_sums(sums)
     return pd.read_csv(table)
+
+
+def _sources(smk: Any, dataset: str, samples: list[int]) -> list[str]:
+    """Return where the inputs that are shown come from; nothing for votes from elsewhere."""
+    if dataset not in smk.params.settings["datasets"]:
+        return []
+    place = smk.params.settings["datasets"].index(dataset)
+    identity = smk.params.inputs["data"][place]
+    known = io.read_table(smk.input.sources[place], schemas.SOURCES, identity)
+    test = known[known["split"] == schemas.BENIGN]
+    named = test["source"].where(test["id"].isna(), test["source"] + " (" + test["id"] + ")")
+    return list(named.iloc[samples])
 
 
 def _inputs(smk: Any, dataset: str) -> tuple[Any, dict[str, Any]]:

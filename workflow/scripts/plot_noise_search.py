@@ -4,7 +4,7 @@ from typing import Any
 
 from certbd.artifacts import io, products, schemas
 from certbd.artifacts.logs import job_log
-from certbd.report import plots
+from certbd.report import search_plots
 
 
 def main(smk: Any) -> None:
@@ -13,7 +13,7 @@ def main(smk: Any) -> None:
     with job_log(smk):
         grid = io.read_table(smk.input.grid, schemas.SEARCH, made["grid"])
         title = f"{settings['search']}: {settings['threat']}"
-        plots.noise_search(grid, title, settings["parameter"], smk.output.figure)
+        search_plots.noise_search(grid, title, settings["parameter"], smk.output.figure)
         products.sign_figure(smk.output.figure, io.provenance(settings, smk.params.code, made))
 
 

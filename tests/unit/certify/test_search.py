@@ -18,7 +18,14 @@ from conftest import learner_of, side_of, vote_side_of
 CLASS_MEAN = learner_of({"kind": "nearest_class_mean"})
 MLP = learner_of({"kind": "mlp"})
 SUMS = learner_of({"kind": "class_sums", "constant": 0.3})
-COMMON = {"sigma_test": [0.2, 0.4], "n_models": 200, "n_inputs": 60, "alpha": 0.001, "seed": 0}
+COMMON = {
+    "sigma_test": [0.2, 0.4],
+    "n_models": 200,
+    "n_inputs": 60,
+    "alpha": 0.001,
+    "seed": 0,
+    "bound": "majority",
+}
 SEARCH = COMMON | {"defense": "decoupled", "sigma_train": [0.5, 1.0]}
 SEARCHES = {
     "decoupled": (SEARCH, CLASS_MEAN, 0.3, 2),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from certbd.config import defences, threat_fit
+from certbd.config import defences
 from certbd.config.config import ConfigError, read_config
 from certbd.config.threats import Threat, posed
 from certbd.plan.files import PlanError
@@ -186,8 +186,8 @@ def test_which_defence_covers_which_rows():
         ("removed", "patch", {"bagging"}),
     ]:
         threat = Threat(3, how, trigger, 0.1)
-        covered = {name for name, d in known.items() if threat_fit.covers_rows(d, threat)}
+        covered = {name for name, d in known.items() if d.covers_rows(threat)}
         assert covered == able, (how, trigger)
     alone = Threat(0, "replaced", "l2", 0.1)
-    covered = {name for name, d in known.items() if threat_fit.covers_rows(d, alone)}
+    covered = {name for name, d in known.items() if d.covers_rows(alone)}
     assert covered == set(known) - {"discrete"}

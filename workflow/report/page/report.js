@@ -269,7 +269,9 @@ function openInput(input) {
   opened = input;
   const { experiment, split, row } = input;
   const rows = experiment.certificates[split];
-  byId("detail-title").textContent = `${experiment.dataset} #${at(rows.sample, row)}, ${split}, true class ${className(experiment, at(rows.label, row))}`;
+  const source = page.datasets[experiment.dataset].sources[row];
+  const from = source === undefined ? "" : ` (${/^\d+$/.test(source) ? "row " : ""}${source})`;
+  byId("detail-title").textContent = `${experiment.dataset} #${at(rows.sample, row)}${from}, ${split}, true class ${className(experiment, at(rows.label, row))}`;
   byId("detail-body").replaceChildren(...pictures(input),
     make("h3", { textContent: experiment.label }), factTable(facts(input)),
     make("h3", { textContent: "The same input in every experiment under this attack" }), make("div", { className: "tables" }, comparison(input)));

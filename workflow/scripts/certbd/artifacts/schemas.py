@@ -89,10 +89,10 @@ PREDICTED = pa.schema(
 SEARCH = pa.schema(
     [pa.field("parameter", pa.string(), nullable=False)]
     + [
-        pa.field(name, pa.float64(), nullable=False)
-        for name in ("value", "sigma_test", "accuracy", "certified", "worst_class")
+        pa.field(name, pa.float64(), nullable=name == "sigma_test")
+        for name in ("value", "sigma_test", "accuracy", "certified", "worst_class", "agreement")
     ]
-    + [pa.field("best", pa.bool_(), nullable=False)]
+    + [pa.field(name, pa.bool_(), nullable=False) for name in ("unpredicted", "best")]
 )
 
 FAULTS = pa.schema(

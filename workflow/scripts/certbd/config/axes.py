@@ -38,8 +38,6 @@ class Certification(NamedTuple):
 
 EXTERNAL = "external"
 """In the place of the defence: models that were trained elsewhere."""
-SEARCH_BOUND = "majority"
-"""The bound that `noise_search` certifies with."""
 CHANGES = ("rows", "l0")
 """Certificates whose radius is a number of rows or coordinates; -1 where not even 0 is covered."""
 

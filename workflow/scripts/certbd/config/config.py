@@ -16,7 +16,7 @@ import jsonschema
 
 from certbd.config import defences, schema
 from certbd.config.axes import NO_ATTACK, OWN, Certification, Run
-from certbd.config.contradictions import Entry, contradictions, external_run
+from certbd.config.checks.contradictions import Entry, contradictions, external_run
 
 MOST_VALUES, MOST_LEVELS = 100_000, 20
 """Size of a configuration beyond which it is refused."""
@@ -92,7 +92,8 @@ def _take_as_they_come(settings: Entry) -> None:
         if "threats" in experiment and "attacks" not in experiment:
             experiment["attacks"] = [NO_ATTACK]
             settings["attacks"].setdefault(NO_ATTACK, {"kind": NO_ATTACK, "seed": 0})
-    if any("threat" in search for search in settings["searches"].values()):
+    searches = settings["searches"].values()
+    if any("threat" in search or "trusted" in search for search in searches):
         settings["attacks"].setdefault(NO_ATTACK, {"kind": NO_ATTACK, "seed": 0})
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 from certbd.config import entries
+from certbd.config.threats import Threat
 
 Features = Literal["none", "lipschitz", "any"]
 
@@ -59,14 +60,37 @@ class Defence:
     def searched(self) -> str | None:
         """The key of `searches` for what is searched on the training side; None if nothing is."""
         module = entries.module(entries.TRAINING, self.training, "entry")
-        if "sigma_test" not in self.testing_keys.values() or not hasattr(module, "Searched"):
+        if not hasattr(module, "Searched"):
             return None
-        keys = list(module.Searched.model_fields)
+        fields = module.Searched.model_fields
+        keys = [key for key in self.training_keys.values() if key in fields]
         if len(keys) != 1:
             raise ValueError(
-                f"training side {self.training}: Searched has {keys}; allowed: one key"
+                f"training side {self.training}: Searched has {keys} of the keys of its defence; "
+                "allowed: one"
             )
         return keys[0]
+
+    def covers_rows(self, threat: Threat) -> bool:
+        """Return whether certificates can cover what happened to training rows.
+
+        Triggers on rows need a bound on their size; with none given, nothing follows.
+        """
+        hows = self.side.hows
+        if not threat.rows:
+            return bool(hows)
+        return threat.how in hows and (threat.how != "triggered" or threat.trigger != "none")
+
+    def covers(self, test: Any, threat: Threat) -> bool:
+        """Return whether certificates can cover a threat, with votes of this test side."""
+        if threat.trigger == "l0":  # counts rows and inputs together
+            return "l0" in test.triggers
+        return self.covers_rows(threat) and threat.trigger in test.triggers
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether test noise has a level of its own, which a search tries beside that."""
+        return "sigma_test" in self.testing_keys.values()
 
 
 def _given(kind: str, keys: Mapping[str, str], entry: Mapping[str, Any]) -> dict[str, Any]:

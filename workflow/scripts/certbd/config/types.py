@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from certbd.config.axes import NO_NETWORK
-from certbd.config.fields import Entry, File, Levels, Name, Names, Positive, Seed
+from certbd.config.fields import Entry, File, Name, Names, Positive, Seed
 
 UNIQUE: dict[str, Any] = {"uniqueItems": True}
 Alpha = Annotated[
@@ -118,7 +118,24 @@ class NoiseSearch(Entry):
         description="the defence whose parameters are searched",
         json_schema_extra={"one_of": "searched"},
     )
-    sigma_test: Levels = Field(description="noise levels on test inputs")
+    trusted: Name | None = Field(
+        None,
+        description="name under datasets of one of the same form that you vouch for: it is "
+        "searched on instead; left out, the set under attack is, and results that use its values "
+        "say so",
+    )
+    sigma_test: list[Annotated[float, Field(ge=0, le=1_000_000)]] = Field(
+        [0.0],
+        min_length=1,
+        description="noise levels on test inputs (decoupled, bagging, statistic); 0, for none, "
+        "with bagging and statistic under a threat of rows alone",
+        json_schema_extra={"uniqueItems": True},
+    )
+    bound: str = Field(
+        "majority",
+        description="lower confidence bound on the probability of the predicted class",
+        json_schema_extra={"one_of": "bounds"},
+    )
     n_models: int = Field(1000, ge=1, description="number of pilot models")
     n_inputs: int = Field(1000, ge=1, description="most held-out inputs to certify")
     alpha: Alpha = 0.001

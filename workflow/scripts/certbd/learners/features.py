@@ -51,6 +51,20 @@ def before_noise(
     return apply(feature_map, inputs, device), None
 
 
+def each_before_noise(
+    feature_map: FeatureMap | None,
+    inputs: NDArray[np.float32],
+    noisy: bool,
+    device: torch.device,
+) -> tuple[NDArray[np.float32], Map | None]:
+    """Do as `before_noise`, but map each input by itself, so that none depends on the others."""
+    before, encode = before_noise(feature_map, inputs[:1], noisy, device)
+    if encode is not None or feature_map is None:
+        return inputs, encode
+    rest = [apply(feature_map, inputs[row : row + 1], device) for row in range(1, len(inputs))]
+    return np.concatenate([before, *rest]), None
+
+
 def mapping(feature_map: FeatureMap, shape: tuple[int, ...], device: torch.device) -> Map:
     """Return the map of inputs (n, *shape) to features (n, features); errors as `apply`."""
     allow_tf32(False)

@@ -45,6 +45,25 @@ def content(config: Config, name: str, outline: Outline) -> str:
         raise PlanError(f"datasets.{name}: {error}") from error
 
 
+def predict_path(config: Config, name: str) -> Path:
+    """Return the file or folder of a dataset's new inputs."""
+    return Path(config.data_root, config.datasets[name]["predict"])
+
+
+def new_content(config: Config, name: str) -> str:
+    """Return the checksum of the files of a dataset's new inputs; they must be there."""
+    entry, path, predict = (
+        config.datasets[name],
+        dataset_path(config, name),
+        predict_path(config, name),
+    )
+    try:
+        _, found = datasets.new_part(entry, path, predict)
+        return datasets.checksum(found, predict)
+    except (OSError, DataError) as error:
+        raise PlanError(f"datasets.{name}.predict: {error}") from error
+
+
 def external_file(config: Config, run: Run, key: str) -> Path | None:
     """Return a file that an external experiment names; it must be there."""
     name = config.external[run].get(key)

@@ -15,6 +15,7 @@ SIGMA = f"{TRAINED}/sigma.parquet"
 CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
 THREAT = f"{CERTIFICATION}/{{threat}}"
 EXTERNAL = CERTIFICATION.replace("{defense}", "external")
+NEW = f"{DATASET}/new"
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 NAME = r"[a-z0-9][a-z0-9._-]*"
 WILDCARDS = {
@@ -25,7 +26,8 @@ WILDCARDS = {
     "bound": "|".join(entries.names(entries.BOUNDS)),
     "multiplicity": r"[a-z_]+",
     "n_models": r"\d+",
-} | dict.fromkeys(("dataset", "attack", "noise", "threat", "training", "learner", "search"), NAME)
+    "threat": rf"(?!new/){NAME}",
+} | dict.fromkeys(("dataset", "attack", "noise", "training", "learner", "search"), NAME)
 """Regular expression of each axis in a path."""
 
 
@@ -39,6 +41,12 @@ def certificates_of(run: Run, certification: Certification) -> str:
 def beside(certificates: str, name: str) -> str:
     """Return another file of the folder of a table of certificates."""
     return certificates.replace("certificates.parquet", name)
+
+
+def predictions_of_new(run: Run, certification: Certification) -> list[str]:
+    """Return the predictions of new inputs that belong to one row of the summary."""
+    certificates = certificates_of(run, certification)
+    return [beside(certificates, f"new/predictions.{kind}") for kind in ("csv", "parquet")]
 
 
 def undefended_of(run: Run, learner: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from certbd.artifacts import seals
 from certbd.artifacts.fingerprint import fingerprint
 from certbd.certify.claims import is_scored
-from certbd.config.axes import OWN, SEARCH_BOUND, Certification, Run
+from certbd.config.axes import OWN, Certification, Run
 from certbd.config.config import Config, read_config
 from certbd.config.threats import Threat
 from certbd.plan import files, paths, refusals, threats, used
@@ -44,9 +44,15 @@ class Plan(StageSettings):
         self.sides = refusals.by_folder(map(config.training_side, self.runs))
         self.scored = {run for run, cert in rows if is_scored(cert.bound)}
         named = {run.dataset for run in self.runs} | {search["dataset"] for search in searches}
+        named |= {search["trusted"] for search in searches if "trusted" in search}
         self.outlines = {name: files.outline(config, name) for name in sorted(named)}
         self.contents = {
             name: files.content(config, name, known) for name, known in self.outlines.items()
+        }
+        self.new = {
+            name: files.new_content(config, name)
+            for name in self.outlines
+            if "predict" in config.datasets[name]
         }
         self.attacks = {run: self._attack(run) for run, _ in rows}
         self.threats = {row: self._threat(*row) for row in rows}
@@ -101,7 +107,7 @@ class Plan(StageSettings):
     def _where(self, stage: str, wildcards: Any) -> Any:
         """Return the axes behind names that stand for several: a search, a noise."""
         if stage == "search":
-            return SimpleNamespace(**self.searched_set(wildcards), bound=SEARCH_BOUND)
+            return SimpleNamespace(**self.searched_set(wildcards))
         if stage == "reach":
             return SimpleNamespace(**self.config.reach)
         if stage == "external" or "defense" not in STAGES[stage].axes:
@@ -133,7 +139,14 @@ class Plan(StageSettings):
             name: self.identity(name, where)
             for name in STAGES[stage].reads
             if name != "sigma" or self.optimises(where)
-        }
+        } | self._trusted(stage, wildcards)
+
+    def _trusted(self, stage: str, wildcards: Any) -> dict[str, str]:
+        """Return the identity of the training set that a search looks at instead, if it does."""
+        place = self.trusted_set(wildcards) if stage == "search" else None
+        return (
+            {} if place is None else {"trusted": self.identity("poison", SimpleNamespace(**place))}
+        )
 
     def optimises(self, where: Any) -> bool:
         """Return whether there is ``sigma.parquet``: noise that is optimised for each input.
@@ -156,9 +169,13 @@ class Plan(StageSettings):
 
     def _refuse(self) -> None:
         config = self.config
+        for name, search in config.searches.items():
+            if "trusted" in search:
+                refusals.check_trusted(config, name, self.outlines)
         for run in self.runs:
             refusals.check_draw(config, run, self.outlines[run.dataset])
             refusals.check_selection(config, run, self.outlines[run.dataset])
+            refusals.check_new(config, run)
         for run, certification in config.rows:
             if run not in config.external:
                 refusals.check_promise(config, run, certification, self.outlines[run.dataset])

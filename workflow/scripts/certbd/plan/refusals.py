@@ -1,7 +1,7 @@
 """What cannot be run, seen from the labels of datasets and before any job."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from certbd.artifacts.io import DataError
@@ -55,6 +55,31 @@ def check_selection(config: Config, run: Run, known: Outline) -> None:
             f"relabelled row would enter or leave the set that defense {run.defense} certifies; "
             f"allowed with attack {run.attack}: every class there is (an attack of the workflow's "
             "own poisons the rows that were selected, and may use any classes)"
+        )
+
+
+def check_trusted(config: Config, name: str, outlines: Mapping[str, Outline]) -> None:
+    """Refuse to search on a dataset that is not of the form of the one to be certified."""
+    search = config.searches[name]
+    own, other = (outlines[search[key]] for key in ("dataset", "trusted"))
+    shapes = [
+        datasets.read(config.datasets[search[key]]).shape(known.files)
+        for key, known in (("dataset", own), ("trusted", other))
+    ]
+    if own.classes != other.classes or shapes[0] != shapes[1]:
+        raise PlanError(
+            f"searches.{name}.trusted: {search['trusted']} has classes {other.classes} and inputs "
+            f"of shape {shapes[1]}; allowed: those of {search['dataset']}, {own.classes} and "
+            f"{shapes[0]}"
+        )
+
+
+def check_new(config: Config, run: Run) -> None:
+    """Refuse new inputs where noise is optimised for each input, which would train pilots again."""
+    if "predict" in config.datasets[run.dataset] and config.training_side(run).optimises:
+        raise PlanError(
+            f"datasets.{run.dataset}.predict: not with defense {run.defense}, whose noise is "
+            "optimised for each input; allowed: any other"
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from certbd.config import defences, threat_fit
+from certbd.config import defences
 from certbd.config.axes import NO_ATTACK, OWN, Certification, Run
 from certbd.config.config import Config
 from certbd.config.threats import Threat
@@ -15,6 +15,8 @@ from certbd.plan import files, threats
 from certbd.plan.places import certification_of, external_run_of, models_of_chunk, run_of
 
 Settings = dict[str, Any]
+NO_SETTINGS = ("path", "download", "predict")
+"""Keys of a dataset on which nothing that is made from it depends."""
 
 
 class StageSettings:
@@ -33,6 +35,8 @@ class StageSettings:
     """What certificates of each row must cover; None where nothing is asked."""
     external_files: Mapping[tuple[Run, str], Path | None]
     pretrained: Mapping[str, str]
+    new: Mapping[str, str]
+    """Checksums of the files of new inputs, of datasets that have any."""
     learner: Callable[[str], Settings]
     code_of: Callable[[str, Any], str]
     optimises: Callable[[Any], bool]
@@ -42,7 +46,7 @@ class StageSettings:
         entry = dict(self.config.datasets[name]) | {"content": self.contents[name]}
         if "classes" in type(datasets.read(self.config.datasets[name])).model_fields:
             entry["classes"] = self.outlines[name].classes
-        return {key: entry[key] for key in sorted(entry) if key not in ("path", "download")}
+        return {key: entry[key] for key in sorted(entry) if key not in NO_SETTINGS}
 
     def _learner(self, name: str) -> Settings:
         """Return what trains a learner: its entry, and the content of its pretrained weights."""
@@ -70,6 +74,21 @@ class StageSettings:
 
     def _data_settings(self, wildcards: Any) -> Settings:
         return {"dataset": self.dataset(wildcards.dataset)}
+
+    def _new_settings(self, wildcards: Any) -> Settings:
+        made = self.dataset(wildcards.dataset)
+        return {"dataset": made | {"new": self.new[wildcards.dataset]}}
+
+    def _new_votes_settings(self, wildcards: Any) -> Settings:
+        n_classes = len(self.outlines[wildcards.dataset].classes)
+        return self._votes_settings(wildcards) | {"n_classes": n_classes}
+
+    def _new_certificates_settings(self, wildcards: Any) -> Settings:
+        """Return those of certificates; how many coordinates an attack moves is not known here."""
+        made = self._certificates_settings(wildcards)
+        threat = made["threat"]
+        counted = threat is not None and threat["trigger"] == "l0"
+        return made | {"threat": None if counted else threat}
 
     def _poison_settings(self, wildcards: Any) -> Settings:
         return {"attack": self.config.attacks[wildcards.attack]}
@@ -136,7 +155,7 @@ class StageSettings:
         defence, test = defences.read(run.defense), self.config.test_side(run)
         return threat._asdict() | {
             "simulated": certification.threat == OWN,
-            "covered": threat_fit.covers(defence, test, threat),
+            "covered": defence.covers(test, threat),
         }
 
     def _audit_settings(self, wildcards: Any) -> Settings:
@@ -176,11 +195,13 @@ class StageSettings:
 
         It is no setting: no certificate depends on it.
         """
-        values = self.config.noises[run.noise]
+        values, defence = self.config.noises[run.noise], defences.read(run.defense)
         for name, search in self.config.searches.items():
-            key = defences.read(run.defense).searched
             same = (search["dataset"], search["defense"]) == (run.dataset, run.defense)
-            if same and key is not None and values[key] in search[key]:
+            if not same or "trusted" in search:
+                continue
+            keys = [defence.searched, *(["sigma_test"] if defence.has_levels else [])]
+            if all(values[key] in search[key] for key in keys if key is not None):
                 return (
                     f"noise {run.noise} is among the values of search {name}, which looked at the "
                     "training set under attack: certificates hold only if it was not chosen by that"
@@ -196,6 +217,11 @@ class StageSettings:
         """Return the axes of the training set that a search looks at."""
         search = self.config.searches[wildcards.search]
         return dict(search) | {"attack": search.get("attack", NO_ATTACK)}
+
+    def trusted_set(self, wildcards: Any) -> Settings | None:
+        """Return the axes of the training set that a search looks at instead; None without one."""
+        search = self.config.searches[wildcards.search]
+        return {"dataset": search["trusted"], "attack": NO_ATTACK} if "trusted" in search else None
 
     def _reach_settings(self, _: Any) -> Settings:
         return dict(self.config.reach)

@@ -57,6 +57,12 @@ class Targets:
             if certificate != "trigger" or self._plan.config.test_side(run).is_noisy
         ]
 
+    @property
+    def new(self) -> list[str]:
+        """Predictions of new inputs, of every row whose dataset has any."""
+        rows = [row for row in self.own_rows if row[0].dataset in self._plan.new]
+        return [file for row in rows for file in paths.predictions_of_new(*row)]
+
     def looks(self) -> dict[str, Any]:
         """Return how the defences of all rows are drawn (`report.looks.Looks`)."""
         colours: dict[str, dict[str, str]] = {}
@@ -146,7 +152,8 @@ class Targets:
     def page_row(self, run: Run, certification: Certification) -> dict[str, Any]:
         """Return a row of the summary with which optimised noise belongs to it, for the report."""
         sigma = self.searched.index(run) if run in self.searched else None
-        return self.summary_row(run, certification) | {"sigma": sigma}
+        note = "" if run in self._plan.config.external else self._plan.note(run)
+        return self.summary_row(run, certification) | {"sigma": sigma, "note": note}
 
     def identities(self, stage: str, rows: list[Row]) -> list[str]:
         """Return the identities of what a stage made of rows; external where they are."""

@@ -79,11 +79,17 @@ def of_attack(
     counted : mapping
         Its norm and number of poisoned inputs (`refusals.attack_settings`).
     """
-    attack = simulated(read(config.attacks[run.attack]))
-    if attack is None:
+    if simulated(read(config.attacks[run.attack])) is None:
         return None
+    return _posed_by_attack(config, run, counted, known)
+
+
+def _posed_by_attack(
+    config: Config, run: Run, counted: Mapping[str, Any], known: Outline
+) -> Threat:
     rows, how = counted["n_poisoned"], _how(run.defense)
-    if "l0" in config.test_side(run).triggers:
+    attack = simulated(read(config.attacks[run.attack]))
+    if attack is not None and not defences.read(run.defense).side.hows:  # counts coordinates
         shape = datasets.read(config.datasets[run.dataset]).shape(known.files)
         changed = _features_changed(attack, shape)
         return Threat(rows, how, "l0", rows * (changed + 1) + changed)
@@ -95,8 +101,8 @@ def of_search(config: Config, search: Mapping[str, Any], known: Outline) -> Thre
     if "threat" in search:
         return of_entry(config, search["dataset"], search["threat"], known)
     counted = refusals.attack_settings(config, search["dataset"], search["attack"], known)
-    how = _how(search["defense"])
-    return Threat(counted["n_poisoned"], how, "l2", counted["attack_norm"])
+    run = Run(search["dataset"], search["attack"], search["defense"], "", search["learner"], 0)
+    return _posed_by_attack(config, run, counted, known)
 
 
 def _how(defense: str) -> asked.How:

@@ -59,7 +59,7 @@ def certified_accuracy(
     worlds = list(curves[["attack", "threat"]].drop_duplicates().itertuples(index=False))
     methods = methods_of(curves, looks)
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(len(splits), len(worlds))
+        figure, axes = panels(len(splits), len(worlds))
         for row, split in zip(axes, splits, strict=True):
             points = [reference for reference in references if reference["split"] == split]
             for panel, (attack, threat) in zip(row, worlds, strict=True):
@@ -114,7 +114,7 @@ def sigma_distribution(
         The columns of `schemas.SIGMA`, with attack and noise.
     """
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(len(noises), len(attacks), height=2.2)
+        figure, axes = panels(len(noises), len(attacks), height=2.2)
         for row, noise in zip(axes, noises, strict=True):
             for panel, attack in zip(row, attacks, strict=True):
                 part = sigmas[(sigmas["noise"] == noise) & (sigmas["attack"] == attack)]
@@ -138,7 +138,7 @@ def attack_success(summary: pd.DataFrame, path: str | Path, looks: Looks) -> Non
     attacks = _order(summary["attack"])
     methods = methods_of(summary, looks)
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(1, len(attacks), height=0.8 + 0.28 * (1 + len(methods)))
+        figure, axes = panels(1, len(attacks), height=0.8 + 0.28 * (1 + len(methods)))
         for panel, attack in zip(axes[0], attacks, strict=True):
             part = summary[summary["attack"] == attack]
             shares = part.groupby(METHOD, sort=False)["attack_success"].mean()
@@ -160,49 +160,12 @@ def attack_success(summary: pd.DataFrame, path: str | Path, looks: Looks) -> Non
         save(figure, path)
 
 
-def noise_search(grid: pd.DataFrame, title: str, parameter: str, path: str | Path) -> None:
-    """Draw certified accuracy over pairs of parameters: all classes, and the worst class.
-
-    Parameters
-    ----------
-    grid : DataFrame
-        The columns of `schemas.SEARCH`. The best pair is framed.
-    parameter : str
-        What is searched on the training side, for the axis.
-    """
-    (best,) = grid.loc[grid["best"], ["value", "sigma_test"]].itertuples(index=False)
-    shares = {"certified": "all classes", "worst_class": "worst class"}
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
-        figure, axes = _panels(1, 2, height=3.2)
-        for panel, (column, name) in zip(axes[0], shares.items(), strict=True):
-            table = grid.pivot_table(column, "value", "sigma_test")
-            image = panel.imshow(
-                table, cmap="cividis", vmin=0, vmax=1, origin="lower", aspect="auto"
-            )
-            for (row, at), share in np.ndenumerate(table.to_numpy()):
-                marked = (table.index[row], table.columns[at]) == tuple(best)
-                look = {"weight": "bold", "bbox": {"fill": False, "pad": 2}} if marked else {}
-                panel.text(
-                    at, row, f"{math.floor(1000 * share) / 10:.1f}", ha="center", va="center",
-                    fontsize=8, color="black" if share > 0.5 else "white", **look,
-                )  # fmt: skip
-            panel.set(title=name, xlabel="test noise σ_test")
-            panel.set_xticks(range(table.shape[1]), [f"{level:g}" for level in table.columns])
-            panel.set_yticks(range(table.shape[0]), [f"{level:g}" for level in table.index])
-        axes[0][0].set_ylabel(parameter)
-        figure.colorbar(
-            image, ax=list(axes[0]), label="certified at the attack (share; % in cells)"
-        )
-        figure.suptitle(f"{title}; the best pair is framed", fontsize=9)
-        save(figure, path)
-
-
 def reach(table: pd.DataFrame, path: str | Path) -> None:
     """Draw reach against the number of models, one panel per domain size, one line per beta."""
     sizes, betas = _order(table["values"]), _order(table["beta"])
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(betas)))
     with mpl.rc_context(STYLE):
-        figure, axes = _panels(1, len(sizes), height=3.0)
+        figure, axes = panels(1, len(sizes), height=3.0)
         for panel, size in zip(axes[0], sizes, strict=True):
             part = table[table["values"] == size].pivot_table(
                 index="n_models", columns="beta", values="reach"
@@ -223,7 +186,8 @@ def reach(table: pd.DataFrame, path: str | Path) -> None:
         save(figure, path)
 
 
-def _panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, np.ndarray]:
+def panels(n_rows: int, n_columns: int, height: float = 2.6) -> tuple[Figure, np.ndarray]:
+    """Return a figure and its panels (rows, columns), which share their axes."""
     figure = Figure(figsize=(max(6.2, 3.1 * n_columns), height * n_rows + 1.0))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     return figure, axes

@@ -23,6 +23,8 @@ from certbd.learners.networks import (
 
 NOISY_BYTES = 2**28
 """Memory for the noisy inputs of one model, where it sees them through an encoder."""
+SLOTS = 16
+"""Inputs that are encoded together where each is computed by itself."""
 LINEAR_WIDTH = 64
 """Linear classifiers in one matrix product; always as many, so that none depends on the others."""
 
@@ -91,6 +93,82 @@ def vote(
                 scores.append(answers.softmax(-1).masked_fill_(diverged[..., None], 0))
             advance(len(draws))
     return torch.cat(votes).cpu().numpy(), torch.cat(scores).cpu().numpy() if scored else None
+
+
+@torch.no_grad()
+def vote_alone(
+    module: nn.Module,
+    ensemble: Ensemble,
+    inputs: NDArray[np.float32],
+    noise: float | NDArray[np.float64] | Replacement,
+    generator_of: Callable[[int, bytes], np.random.Generator],
+    indices: range,
+    scored: bool = False,
+    encode: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[NDArray[np.int16], NDArray[np.float32] | None]:
+    """Let each model vote once on each input, whatever other inputs there are.
+
+    Model k sees ``x + sigma_x u``, ``u`` from a generator that the model's index and the input's
+    bytes name, and every input is computed by itself: so votes on one input are the same bit for
+    bit in every file that holds it.
+
+    Parameters
+    ----------
+    generator_of : callable
+        From a model's index and an input's bytes to a generator.
+    indices : range
+        Of the ensemble's models.
+    others
+        As for `vote`, and so is what is returned.
+    """
+    allow_tf32(False)
+    device = next(iter(ensemble.values())).device
+    replacement = noise if isinstance(noise, Replacement) else None
+    sigma = np.broadcast_to(0.0 if replacement else np.asarray(noise, np.float64), len(inputs))
+    clean = inputs
+    if replacement is not None:
+        clean = numbers_of(inputs, replacement.values, "new inputs").astype(np.float32)
+    answers = []
+    with progress_bar(len(inputs), "voting", "input") as advance:
+        for x, own, level in zip(inputs, clean, sigma, strict=True):
+            generators = [generator_of(index, x.tobytes()) for index in indices]
+            seen = torch.from_numpy(own).to(device).expand(len(indices), *own.shape)
+            if level > 0:
+                draws = _draws(generators, own.shape, None).to(device)
+                seen = seen + (torch.tensor(level, dtype=torch.float64) * draws).float()
+            elif replacement is not None:
+                draws = _draws(generators, own.shape, replacement).to(device)
+                seen = _shifted(seen, draws, replacement.values)
+            if encode is not None:
+                seen = _in_slots(encode, seen, indices)
+            answers.append(_each_logits(module, ensemble, seen))
+            advance(1)
+    every = torch.stack(answers, 1)  # (models, n, classes)
+    diverged = ~every.isfinite().all(-1)
+    votes = every.argmax(-1).masked_fill_(diverged, ABSTAIN).to(torch.int16).cpu().numpy()
+    if not scored:
+        return votes, None
+    return votes, every.softmax(-1).masked_fill_(diverged[..., None], 0).cpu().numpy()
+
+
+def _each_logits(module: nn.Module, ensemble: Ensemble, inputs: Tensor) -> Tensor:
+    """Return each model's logits (models, classes) on an input of its own (models, ...)."""
+    if isinstance(module, LinearClassifier):
+        flat = inputs.flatten(1)[:, None]
+        return (ensemble["weight"] * flat).sum(-1) + ensemble["bias"]
+    return logits(module, ensemble, inputs[:, None])[:, 0]
+
+
+def _in_slots(encode: Callable[[Tensor], Tensor], inputs: Tensor, indices: range) -> Tensor:
+    """Encode inputs, one per model, in batches of one size with a slot for each index.
+
+    A model's result then does not depend on the chunk that it is in.
+    """
+    first, last = indices.start // SLOTS, (indices.stop - 1) // SLOTS
+    start = indices.start - first * SLOTS
+    padded = inputs.new_zeros((last - first + 1) * SLOTS, *inputs.shape[1:])
+    padded[start : start + len(inputs)] = inputs
+    return torch.cat([encode(part) for part in padded.split(SLOTS)])[start : start + len(inputs)]
 
 
 def _draws(

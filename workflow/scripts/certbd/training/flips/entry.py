@@ -67,4 +67,15 @@ class Noise(Entry):
     )
 
 
+class Searched(Entry):
+    """Keys of entries of `searches`."""
+
+    beta: list[Kept] | None = Field(
+        None,
+        min_length=1,
+        description="discrete's probabilities that a value is kept",
+        json_schema_extra={"uniqueItems": True},
+    )
+
+
 KIND = Flips

@@ -24,8 +24,8 @@ MOST_FLIPS = 100
 class DiscreteNoise(NamedTuple):
     """Noise on features and labels alike, and the changes of an attack.
 
-    `changes` is the number of coordinates that the attack changes for each test input (n,), in
-    the training set and that input together; None without an attack.
+    `changes` is the number of coordinates that the attack changes for each test input (n,), or one
+    for all, in the training set and that input together; None without an attack.
     """
 
     domains: Sequence[Domain]
@@ -43,15 +43,19 @@ class DiscreteNoise(NamedTuple):
 
 
 def guarantee_of(side: Flips, world: World) -> Guarantee:
-    """Return the guarantee of a run, whose dataset and triggered inputs must be known."""
+    """Return the guarantee of a run.
+
+    The dataset and the triggered inputs say what an attack changed; without them all that its
+    threat can change counts.
+    """
     check_test_side(side, world.test)
-    data, given, triggered = world.data, world.training, world.triggered
-    if data is None or triggered is None:
-        raise ValueError("training side flips: the dataset before the attack is not given")
-    n_features = data.train_inputs.size + data.train_inputs[0].size
-    domains = domains_of(side, len(data.train_labels), n_features, len(data.class_names))
+    given, data, triggered = world.training, world.data, world.triggered
+    n_features = given.inputs.size + given.inputs[0].size
+    domains = domains_of(side, world.n_rows, n_features, world.n_classes)
     if world.threat is None:
         return DiscreteNoise(domains, None)
+    if data is None or triggered is None:  # as many as the threat can change at most
+        return DiscreteNoise(domains, np.array(world.threat.size, np.int64))
     changes = count_changes(
         data[:2], (given.inputs, given.labels), data.test_inputs != triggered.inputs
     )

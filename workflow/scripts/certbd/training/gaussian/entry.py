@@ -38,6 +38,9 @@ class Noise(Entry):
 class Searched(Entry):
     """Keys of entries of `searches`."""
 
+    sigma: Levels | None = Field(
+        None, description="rab's noise levels, and those from which cert_ssb starts"
+    )
     sigma_train: Levels | None = Field(None, description="decoupled's noise on training inputs")
 
 

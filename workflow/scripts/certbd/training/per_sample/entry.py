@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from certbd.config.fields import Entry, Positive
+from certbd.config.fields import Entry, Levels, Positive
 from certbd.config.threats import How
 from certbd.training.side import Shows, TrainingSide
 
@@ -61,6 +61,14 @@ class Noise(Entry):
     """Keys of entries of `noises`."""
 
     search: Search = Search()
+
+
+class Searched(Entry):
+    """Keys of entries of `searches`."""
+
+    sigma: Levels | None = Field(
+        None, description="rab's noise levels, and those from which cert_ssb starts"
+    )
 
 
 KIND = PerSample

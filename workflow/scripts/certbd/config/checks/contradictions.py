@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from certbd.config import defences, entries, threat_fit
+from certbd.config import defences, entries
 from certbd.config.axes import EXTERNAL, NO_NETWORK, Run
+from certbd.config.checks import names, searches, threats
 
 Entry = Mapping[str, Any]
 MOST_CHUNKS = 100_000
@@ -39,9 +40,11 @@ NAMED = ("datasets", "attacks", "threats", "noises", "learners", "searches")
 def contradictions(raw: Entry) -> Iterator[str]:
     """Find what a schema cannot say: names not defined, settings that do not fit each other."""
     if raw["undefended"] != NO_NETWORK:
-        yield from _undefined(raw, "undefended", raw["undefended"], "learners")
+        yield from names.undefined(raw, "undefended", raw["undefended"], "learners")
     undefended = raw["learners"].get(raw["undefended"])
-    networks = [kind for kind in entries.names(entries.LEARNERS) if _learner_type(kind).network]
+    networks = [
+        kind for kind in entries.names(entries.LEARNERS) if names.learner_type(kind).network
+    ]
     if undefended and undefended["kind"] not in networks:
         kinds = ", ".join(networks)
         yield f"undefended: {raw['undefended']!r} is not a network; allowed kinds: {kinds}"
@@ -62,44 +65,23 @@ def contradictions(raw: Entry) -> Iterator[str]:
     for name, reference in raw["references"].items():
         if len(reference["radii"]) != len(reference["certified_accuracy"]):
             yield f"references.{name}: radii and certified_accuracy must be of one length"
-    yield from threat_fit.contradictions(raw)
+    yield from threats.contradictions(raw)
     for name, search in raw["searches"].items():
-        yield from _search_contradictions(raw, search, f"searches.{name}")
+        yield from searches.misfits(raw, search, f"searches.{name}")
     for index, experiment in enumerate(raw["experiments"]):
         path = f"experiments[{index}]"
         if experiment["kind"] == "external":
             yield from _external_contradictions(raw["experiments"][:index], experiment, path)
             continue
-        yield from _undefined(raw, f"{path}.dataset", experiment["dataset"], "datasets")
-        yield from _undefined(raw, f"{path}.learner", experiment["learner"], "learners")
+        yield from names.undefined(raw, f"{path}.dataset", experiment["dataset"], "datasets")
+        yield from names.undefined(raw, f"{path}.learner", experiment["learner"], "learners")
         for attack in experiment.get("attacks", ()):
-            yield from _undefined(raw, f"{path}.attacks", attack, "attacks")
+            yield from names.undefined(raw, f"{path}.attacks", attack, "attacks")
         for noise in experiment["noises"]:
-            yield from _undefined(raw, f"{path}.noises", noise, "noises")
+            yield from names.undefined(raw, f"{path}.noises", noise, "noises")
         yield from _misfits(raw, experiment, path)
-        yield from threat_fit.misfits(raw, experiment, path)
+        yield from threats.misfits(raw, experiment, path)
         yield from _unlisted_classes(raw, experiment, path)
-
-
-def _search_contradictions(raw: Entry, search: Entry, path: str) -> Iterator[str]:
-    """Find a search that lacks its defence's parameter, or has another's."""
-    for key in ("dataset", "attack", "threat", "learner"):
-        if key in search:
-            yield from _undefined(raw, f"{path}.{key}", search[key], f"{key}s")
-    if ("attack" in search) == ("threat" in search):
-        found = "both" if "attack" in search else "neither"
-        yield f"{path}: {found} attack and threat; allowed: one of them"
-    attack = raw["attacks"].get(search.get("attack"))
-    if attack and not entries.module(entries.ATTACKS, attack["kind"]).KIND.simulated:
-        yield f"{path}.attack: {search['attack']!r} has no trigger to be covered"
-    own = defences.read(search["defense"]).searched
-    known = (defences.read(name).searched for name in defences.names())
-    given = {key for key in known if key is not None and key in search}
-    if given != {own}:
-        found = " and ".join(sorted(given)) or "none"
-        yield f"{path}: {found}; allowed with defense {search['defense']}: {own}"
-    if learner := raw["learners"].get(search["learner"]):
-        yield from _learner_misfits(learner, search["defense"], f"{path}.learner")
 
 
 def _taken_names(raw: Entry) -> Iterator[str]:
@@ -109,18 +91,14 @@ def _taken_names(raw: Entry) -> Iterator[str]:
         if experiment["kind"] == "external":
             named["datasets"].append(experiment["dataset"])
             named["attacks"].append(experiment.get("attack", {}).get("name", ""))
-    for table, names in named.items():
-        for name in dict.fromkeys(names):
+    for table, found in named.items():
+        for name in dict.fromkeys(found):
             if (
                 name in RESERVED
                 or (table, name) == ("learners", NO_NETWORK)
                 or name in TAKEN.get(table, ())
             ):
                 yield f"{table}.{name}: the workflow's own files have this name; choose another"
-
-
-def _learner_type(kind: str) -> Any:
-    return entries.module(entries.LEARNERS, kind).KIND
 
 
 def _side_type(kind: str) -> Any:
@@ -166,7 +144,7 @@ def _misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
         if (entry := raw["noises"].get(name)) is not None:
             yield from _noise_misfits(entry, defense, name, path)
     if learner := raw["learners"].get(experiment["learner"]):
-        yield from _learner_misfits(learner, defense, f"{path}.learner")
+        yield from names.learner_misfits(learner, defense, f"{path}.learner")
     bound = experiment["certify"]["bound"]
     if defence.side.alone and not hasattr(entries.module(entries.BOUNDS, bound), "unanimous"):
         yield f"{path}.certify.bound: {bound}; allowed with defense {defense}: any other"
@@ -202,39 +180,6 @@ def _reads_classes(entry: Entry) -> bool:
     """Whether classes are read off labels: no list of them, nor constants of the kind's own."""
     kind = entries.module(entries.DATASETS, entry["kind"]).KIND
     return "classes" in kind.model_fields and "classes" not in entry
-
-
-def _learner_misfits(learner: Entry, defense: str, path: str) -> Iterator[str]:
-    """Find learners that a defence cannot train, and features that it cannot see through."""
-    defence, kind = defences.read(defense), learner["kind"]
-    shows = defence.side.shows
-    fit = [
-        name for name in entries.names(entries.LEARNERS) if shows in _learner_type(name).learns_from
-    ]
-    if kind not in fit:
-        yield f"{path}: kind {kind}; allowed with defense {defense}: {', '.join(fit)}"
-    if "features" not in learner:
-        return
-    every = {name: defences.read(name).features for name in defences.names()}
-    if defence.features == "none":
-        some = ", ".join(name for name, allowed in every.items() if allowed != "none")
-        yield f"{path}: features are for {some}, not for defense {defense}"
-    if defence.features == "any" and defence.side.has_sigma:
-        raise ValueError(f"defense {defense}: noise on features needs maps of Lipschitz constant 1")
-    mapped = learner["features"]["kind"]
-    lipschitz = entries.module(entries.MAPS, mapped).KIND.lipschitz
-    if defence.features == "lipschitz" and not lipschitz:
-        some = " and ".join(name for name, allowed in every.items() if allowed == "any")
-        yield (
-            f"{path}: features of kind {mapped}, whose Lipschitz constant is not known, are for "
-            f"{some}; allowed with defense {defense}: any other kind"
-        )
-
-
-def _undefined(raw: Entry, path: str, name: str, table: str) -> Iterator[str]:
-    if name not in raw[table]:
-        defined = ", ".join(sorted(raw[table]))
-        yield f"{path}: {name!r} is not defined under {table}; defined: {defined}"
 
 
 def external_run(experiment: Entry) -> Run:

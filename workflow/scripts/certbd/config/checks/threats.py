@@ -5,7 +5,6 @@ from typing import Any
 
 from certbd.config import defences, entries, threats
 from certbd.config.axes import NO_ATTACK
-from certbd.config.threats import Threat
 
 Entry = Mapping[str, Any]
 SOME_ROWS = 1000
@@ -53,8 +52,8 @@ def misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
 
 def _uncovered(raw: Entry, experiment: Entry, name: str, entry: Entry, path: str) -> Iterator[str]:
     threat, defence = threats.posed(entry, SOME_ROWS), defences.read(experiment["defense"])
-    if not covers_rows(defence, threat):
-        able = [other for other in _taking() if covers_rows(defences.read(other), threat)]
+    if not defence.covers_rows(threat):
+        able = [other for other in _taking() if defences.read(other).covers_rows(threat)]
         yield (
             f"{path}.threats: {name!r} ({threat.describe()}) is nothing that defense "
             f"{experiment['defense']} covers; allowed with it: how "
@@ -73,24 +72,6 @@ def _uncovered(raw: Entry, experiment: Entry, name: str, entry: Entry, path: str
                 "because its votes are cast on inputs as they are; allowed: sigma_test above 0, "
                 "or a threat of rows alone"
             )
-
-
-def covers_rows(defence: defences.Defence, threat: Threat) -> bool:
-    """Return whether certificates of a defence can cover what happened to training rows.
-
-    Triggers on rows need a bound on their size; with none given, nothing follows.
-    """
-    hows = defence.side.hows
-    if not threat.rows:
-        return bool(hows)
-    return threat.how in hows and (threat.how != "triggered" or threat.trigger != "none")
-
-
-def covers(defence: defences.Defence, test: Any, threat: Threat) -> bool:
-    """Return whether certificates of a defence and a test side can cover a threat."""
-    if threat.trigger == "l0":  # counts rows and inputs together
-        return "l0" in test.triggers
-    return covers_rows(defence, threat) and threat.trigger in test.triggers
 
 
 def _taking() -> list[str]:
