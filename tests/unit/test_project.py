@@ -47,7 +47,9 @@ def test_make_help_names_every_target():
 def test_profiles_name_rules_that_exist(name):
     rules = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
-        rules |= set(re.findall(r"^rule (\w+):", file.read_text(), re.MULTILINE))
+        rules |= set(
+            re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)(?: with)?:", file.read_text(), re.M)
+        )
     profile = yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
     assert {*profile.get("set-resources", {}), *profile.get("groups", {})} <= rules
 
@@ -56,8 +58,11 @@ def test_the_slurm_profile_sends_every_rule_with_a_gpu_to_its_partition():
     wanted = set()
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
         for rule in file.read_text().split("\nrule ")[1:]:
-            if "gpu=" in rule:
+            if "gpu=" in rule.split("\nuse rule ")[0]:
                 wanted.add(rule.split(":")[0])
+    for file in (ROOT / "workflow" / "rules").glob("*.smk"):
+        copies = re.findall(r"use rule (\w+) as (\w+) with", file.read_text())
+        wanted |= {copy for rule, copy in copies if rule in wanted}
     profile = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
     resources = profile["set-resources"].items()
     assert {rule for rule, entry in resources if "slurm_partition" in entry} == wanted

@@ -87,7 +87,7 @@ def row_of(**changes):
     axes = {"dataset": "d", "attack": "a", "defense": "bagging", "noise": "n", "learner": "l"}
     axes |= {"seed": 0, "n_models": 10, "bound": "majority", "alpha": 0.1}
     axes |= {"threat": "a", "threat_rows": 1, "threat_how": "triggered", "threat_trigger": "l2"}
-    axes |= {"threat_size": 0.5, "given_threat": ""}
+    axes |= {"threat_size": 0.5, "given_threat": "", "note": ""}
     return axes | {"multiplicity": "per_input", "target": 0} | changes
 
 

@@ -172,8 +172,7 @@ def _points(
             np.stack([(votes == label).sum(0) for label in range(held.n_classes)], axis=1),
             None if scores is None else scores.sum(0, dtype=np.float64),
         )
-        shown = level if level is not None or np.isnan(sigma).any() else float(sigma.mean())
-        pair = {"parameter": defence.searched, "value": value, "sigma_test": shown}
+        pair = {"parameter": defence.searched, "value": value, "sigma_test": level}
         yield pair | _shares(tally, held.labels, sigma, guarantee, search)
 
 

@@ -46,16 +46,14 @@ def describe(grid: pd.DataFrame, wanted: str) -> str:
 
 def table(grid: pd.DataFrame) -> str:
     """Return the pairs as text, best first, within 80 columns."""
-    head = f"{grid['parameter'].iloc[0]:>16} {'sigma_test':>10}"
+    head = f"{grid['parameter'].iloc[0]:>15} {'sigma_test':>10}"
     lines = [f"{head} {'certified':>10} {'worst':>8} {'right':>8}"]
     for point in grid.itertuples():
         level = "-" if pd.isna(point.sigma_test) else f"{point.sigma_test:g}"
-        note = (
-            "  best" if point.best else "  a class is never predicted" if point.unpredicted else ""
-        )
+        note = "  best" if point.best else "  a class never predicted" if point.unpredicted else ""
         shares = [_percent(share) for share in (point.certified, point.worst_class, point.accuracy)]
         lines.append(
-            f"{point.value:>16g} {level:>10} {shares[0]:>10} {shares[1]:>8} {shares[2]:>8}{note}"
+            f"{point.value:>15g} {level:>10} {shares[0]:>10} {shares[1]:>8} {shares[2]:>8}{note}"
         )
     return "\n".join(lines)
 

@@ -22,6 +22,7 @@ def noise_search(grid: pd.DataFrame, title: str, parameter: str, path: str | Pat
     parameter : str
         What is searched on the training side, for the axis.
     """
+    has_levels = grid["sigma_test"].notna().all()
     grid = grid.assign(sigma_test=grid["sigma_test"].fillna(0))
     pairs = grid.set_index(["value", "sigma_test"])
     suggested = "the best pair is framed" if grid["best"].any() else "no pair to suggest"
@@ -38,13 +39,14 @@ def noise_search(grid: pd.DataFrame, title: str, parameter: str, path: str | Pat
                     continue
                 pair = pairs.loc[(table.index[row], table.columns[at])]
                 look = {"weight": "bold", "bbox": {"fill": False, "pad": 2}} if pair["best"] else {}
-                text = f"{math.floor(1000 * share) / 10:.1f}" + " ×" * pair["unpredicted"]
+                text = f"{math.floor(1000 * share) / 10:.1f}" + " ×" * bool(pair["unpredicted"])
                 panel.text(
                     at, row, text, ha="center", va="center",
                     fontsize=8, color="black" if share > 0.5 else "white", **look,
                 )  # fmt: skip
-            panel.set(title=name, xlabel="test noise σ_test")
-            panel.set_xticks(range(table.shape[1]), [f"{level:g}" for level in table.columns])
+            panel.set(title=name, xlabel="test noise σ_test" if has_levels else "")
+            levels = [f"{level:g}" if has_levels else "" for level in table.columns]
+            panel.set_xticks(range(table.shape[1]), levels)
             panel.set_yticks(range(table.shape[0]), [f"{level:g}" for level in table.index])
         axes[0][0].set_ylabel(parameter)
         figure.colorbar(image, ax=list(axes[0]), label="certified (share; % in cells)")
