@@ -37,8 +37,9 @@ lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 
-keys: $(READY)  ## write the schema and the table of keys (config/README.md) from the types
+keys: $(READY)  ## write the schema, the table of keys (config/README.md) and the page of columns
 	PYTHONPATH=workflow/scripts python -m certbd.config.describe
+	PYTHONPATH=workflow/scripts python -m certbd.report.columns
 
 bench: $(READY)  ## speed against plain loops: storage-update, and training on the CPU (MNIST with CERTBD_DATA_ROOT)
 	python benchmarks/storage.py

@@ -1,6 +1,7 @@
 """Try pairs of a training parameter and test noise on held-out training inputs."""
 
 import sys
+import textwrap
 from typing import Any
 
 from certbd.artifacts import io, products, schemas
@@ -37,6 +38,7 @@ def main(smk: Any) -> None:
         said = [f"noise search {smk.wildcards.search}", search_words.table(grid)]
         said += [search_words.describe(grid, wanted), search_words.provenance(settings["search"])]
         log.info("%s", "\n".join(said))
+        said[2:] = [textwrap.fill(text, 80) for text in said[2:]]
         print("\n".join(said), file=sys.stderr)
         origin = io.provenance(settings, smk.params.code, made)
         searched = search_words.searched_on(settings["search"])

@@ -205,7 +205,7 @@ GRID = pd.DataFrame(
         (2, 0.4, 1, 1, 0, True),
     ],
     columns=["value", "sigma_test", "accuracy", "certified", "worst_class", "unpredicted"],
-).assign(agreement=0.6, best=[False, False, True, False])
+).assign(agreement=0.6, possible=True, best=[False, False, True, False])
 
 
 @pytest.mark.parametrize("parameter", ["sigma_train", "n_drawn", "sigma_statistic"])
@@ -228,6 +228,9 @@ def test_a_pair_under_which_a_class_is_never_predicted_is_never_framed(tmp_path)
     assert "some class is never predicted" in search_words.describe(some, "4 rows replaced")
     nothing = search_words.describe(grid.assign(certified=0.0), "4 rows replaced")
     assert nothing.startswith("nothing certifies (4 rows replaced), because models agree too")
+    never = grid.assign(certified=0.0, possible=False, unpredicted=False)
+    assert "even if all models agree" in search_words.describe(never, "4 rows replaced")
+    assert search_words.table(never).splitlines()[1].endswith("cannot certify")
     search_plots.noise_search(grid, "title", "m", tmp_path / "grid.svg")
 
 
@@ -241,6 +244,8 @@ def test_a_search_frames_no_pair_of_zeros_and_ranks_by_the_worst_class(poisoned)
     far = search.search_pairs(poisoned, threat, 50.0, learner, 2, entry, CPU)
     assert not far["certified"].any()
     assert not far["best"].any()
+    assert not far["possible"].any()
+    assert grid["possible"].any()
     one_class = poisoned._replace(labels=np.r_[1, np.zeros(len(poisoned.labels) - 1, int)])
     one_class = one_class._replace(labels=np.where(np.arange(len(one_class.labels)) < 6, 1, 0))
     easy = Threat(1, "replaced", "none", 0.0)

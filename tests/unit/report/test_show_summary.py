@@ -8,12 +8,21 @@ import pytest
 
 from conftest import ROOT
 
-SUMMARY = (
-    "dataset,attack,defense,noise,undefended_attack_success,attack_success,clean_accuracy,"
-    "certified_at_attack,clean_certified_at_attack,clean_certified_at_attack_worst_class,"
-    "attack_norm,largest_trigger_radius\n"
+COLUMNS = (
+    "dataset,attack,defense,noise,learner,seed,n_models,bound,n_test,n_poisoned,attack_norm,"
+    "undefended_attack_success,attack_success,clean_accuracy,abstain_rate,certified_at_attack,"
+    "clean_certified_at_attack,clean_certified_at_attack_worst_class,largest_trigger_radius,"
+    "threat,threat_rows,threat_how,threat_trigger,threat_size,median_rows"
 )
-ROW = "digits01,one_pixel,rab,sigma-0.5,0.9777,0.0,0.9999,,0.25,0.125,0.5,0.16499\n"
+SUMMARY = f"{COLUMNS}\n"
+ROW = (
+    "digits01,one_pixel,rab,sigma-0.5,mlp,0,1000,majority,95,13,0.5,"
+    "0.9777,0.0,0.9999,0.0101,,0.25,0.125,0.16499,one_pixel,13,triggered,l2,0.5,\n"
+)
+ROWS_ALONE = (
+    "mine,none,bagging,drawn,mean,{seed},1000,majority,80,,,,,0.98,0.0,,0.7,0.5,,"
+    "fifteen,15,added,none,,{rows}\n"
+)
 MODELS = "diverged,constant\n1,2\n"
 
 
@@ -32,11 +41,32 @@ def summary(tmp_path):
 def test_it_shows_a_summary_and_what_lies_beside_it(summary):
     done = show(summary)
     assert done.returncode == 0, done.stderr
-    assert all(text in done.stdout for text in ("97.7 %", "99.9 %", "0.164", "sigma-0.5"))
+    lines = done.stdout.splitlines()
+    heading = (
+        "digits01, 95 benign test inputs; attack one_pixel: norm 0.500 on 13 rows, succeeds in"
+    )
+    at = next(place for place, line in enumerate(lines) if line.startswith(heading))
+    assert "97.7 % undefended" in " ".join(lines[at : at + 2])
+    row = next(line for line in lines if line.startswith("rab"))
+    assert row.split() == ["rab", "sigma-0.5", "0.0", "99.9", "1.0", "25.0", "12.5", "0.164"]
+    assert max(map(len, lines)) <= 100
     assert "models that diverged: 1; that see one class under their noise: 2" in done.stdout
     assert "report" not in done.stdout
     summary.with_name("report.html").touch()
     assert f"report        {summary.with_name('report.html')}" in show(summary).stdout
+
+
+def test_rows_alone_are_told_and_what_differs_tells_rows_apart(summary):
+    same = [ROWS_ALONE.format(seed=seed, rows=rows) for seed, rows in ((0, 25), (1, -1))]
+    summary.write_text(SUMMARY + ROW + "".join(same))
+    lines = show(summary).stdout.splitlines()
+    assert "mine, 80 benign test inputs; threat fifteen: 15 rows added" in lines
+    first, second = (line.split() for line in lines if line.startswith("bagging"))
+    assert first == ["bagging", "drawn", "0", "-", "98.0", "0.0", "70.0", "50.0", "25", "-"]
+    assert second[2] == "1"
+    assert second[-2] == "none"
+    summary.write_text(SUMMARY + ROW + same[0])
+    assert "seed" not in show(summary).stdout
 
 
 def test_a_reader_that_has_seen_enough_ends_it_without_a_word(summary):
@@ -63,7 +93,10 @@ def test_help_says_what_it_reads():
         (b'"a', "summary.csv: not a readable table"),
         (b"a,b\n1,2\n", "summary.csv: column dataset is missing; allowed: summary.csv as a run"),
         (SUMMARY.encode(), "summary.csv: no rows"),
-        ((SUMMARY + ROW.replace("0.25", "much")).encode(), "holds something that is not a number"),
+        (
+            (SUMMARY + ROW.replace(",0.25,", ",much,")).encode(),
+            "holds something that is not a number",
+        ),
     ],
 )
 def test_a_summary_that_cannot_be_read_is_named(summary, content, named):

@@ -92,7 +92,7 @@ SEARCH = pa.schema(
         pa.field(name, pa.float64(), nullable=name == "sigma_test")
         for name in ("value", "sigma_test", "accuracy", "certified", "worst_class", "agreement")
     ]
-    + [pa.field(name, pa.bool_(), nullable=False) for name in ("unpredicted", "best")]
+    + [pa.field(name, pa.bool_(), nullable=False) for name in ("possible", "unpredicted", "best")]
 )
 
 FAULTS = pa.schema(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from certbd import rng
 from certbd.artifacts.io import DataError, PoisonedSet
 from certbd.artifacts.schemas import BENIGN
+from certbd.certify import unanimous
 from certbd.certify.claims import claim, is_scored
 from certbd.certify.tally import Tally
 from certbd.config import defences, entries
@@ -173,6 +174,9 @@ def _points(
             None if scores is None else scores.sum(0, dtype=np.float64),
         )
         pair = {"parameter": defence.searched, "value": value, "sigma_test": level}
+        pair["possible"] = unanimous.covers(
+            guarantee, float(sigma.mean()), _certification(search), held.n_classes
+        )
         yield pair | _shares(tally, held.labels, sigma, guarantee, search)
 
 
@@ -206,6 +210,10 @@ def _check_fit(side: TrainingSide, n_rows: int) -> None:
         raise DataError(f"searches: {error} that are not held out; allowed: fewer") from error
 
 
+def _certification(search: Mapping[str, Any]) -> Certification:
+    return Certification(search["n_models"], search["bound"], search["alpha"], "per_input")
+
+
 def _shares(
     tally: Tally,
     labels: NDArray[np.int64],
@@ -214,8 +222,7 @@ def _shares(
     search: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return shares of inputs predicted right, and certified right under the threat."""
-    certification = Certification(search["n_models"], search["bound"], search["alpha"], "per_input")
-    claims = claim(tally, certification, len(labels))
+    claims = claim(tally, _certification(search), len(labels))
     covers = np.asarray(guarantee.columns(claims, sigma)["covers_attack"], dtype=bool)
     claimed = claims.margin > 0
     right = (claims.predicted == labels) & claimed

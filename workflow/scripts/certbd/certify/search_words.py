@@ -35,27 +35,43 @@ def describe(grid: pd.DataFrame, wanted: str) -> str:
             f"nothing to suggest ({wanted}): wherever inputs are certified, some class is never "
             "predicted; try less noise, more rows drawn, or a learner that tells the classes apart"
         )
-    most = grid.loc[grid["agreement"].idxmax()]
+    possible = grid[grid["possible"]]
+    if not len(possible):
+        return (
+            f"nothing certifies ({wanted}), because none of these values can, even if all models "
+            "agree: try a smaller threat, more models, fewer rows drawn, or more noise"
+        )
+    most = possible.loc[possible["agreement"].idxmax()]
+    likely = f"{most['agreement']:.3f}"
     return (
         f"nothing certifies ({wanted}), because models agree too little: at most at {_pair(most)}, "
-        f"where half of the inputs have a class of probability {most['agreement']:.3f} or more; try "
-        "a smaller threat, more models, other values, or a learner that is more often right "
-        f"(right here: {_percent(grid['accuracy'].max())})"
+        f"where half of the inputs have a class of probability {likely} or more; try a smaller "
+        "threat, more models, other values, or a learner that is more often right (right here: "
+        f"{_percent(grid['accuracy'].max())})"
     )
 
 
 def table(grid: pd.DataFrame) -> str:
     """Return the pairs as text, best first, within 80 columns."""
     head = f"{grid['parameter'].iloc[0]:>15} {'sigma_test':>10}"
+    head = f"{grid['parameter'].iloc[0]:>15} {'sigma_test':>10}"
     lines = [f"{head} {'certified':>10} {'worst':>8} {'right':>8}"]
     for point in grid.itertuples():
         level = "-" if pd.isna(point.sigma_test) else f"{point.sigma_test:g}"
-        note = "  best" if point.best else "  a class never predicted" if point.unpredicted else ""
-        shares = [_percent(share) for share in (point.certified, point.worst_class, point.accuracy)]
-        lines.append(
-            f"{point.value:>15g} {level:>10} {shares[0]:>10} {shares[1]:>8} {shares[2]:>8}{note}"
+        certified, worst, right = map(
+            _percent, (point.certified, point.worst_class, point.accuracy)
         )
+        row = f"{point.value:>15g} {level:>10} {certified:>10} {worst:>8} {right:>8}"
+        lines.append(row + _remark(point))
     return "\n".join(lines)
+
+
+def _remark(point: Any) -> str:
+    if point.best:
+        return "  best"
+    if point.unpredicted:
+        return "  a class never predicted"
+    return "" if point.possible else "  cannot certify"
 
 
 def searched_on(search: Mapping[str, Any]) -> str:
@@ -68,7 +84,7 @@ def provenance(search: Mapping[str, Any]) -> str:
     if "trusted" in search:
         return f"searched on {search['trusted']}, which you vouch for"
     return (
-        "searched on the set under attack: certificates with values chosen by this hold only if\n"
+        "searched on the set under attack: certificates with values chosen by this hold only if "
         "they would have been chosen without the attack, too; the key trusted names another set"
     )
 
