@@ -80,3 +80,14 @@ rule certify_external:
         **PLAN.params("external"),
     script:
         "../scripts/certify_external.py"
+
+
+use rule certify_external as certify_external_threat with:
+    output:
+        certificates=f"{EXTERNAL_THREAT}/certificates.parquet",
+        predictions=f"{EXTERNAL_THREAT}/predictions.parquet",
+        spreadsheet=f"{EXTERNAL_THREAT}/predictions.csv",
+    log:
+        f"{EXTERNAL_THREAT}/certify_external.log",
+    benchmark:
+        f"{EXTERNAL_THREAT}/certify_external.tsv"

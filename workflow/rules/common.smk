@@ -12,8 +12,8 @@ from certbd.artifacts.io import DataError
 from certbd.config.config import ConfigError
 from certbd.plan import memory, paths, sizes
 from certbd.plan.files import PlanError, checksum, dataset_path, predict_path
-from certbd.plan.paths import ATTACK, CERTIFICATION, DATASET, EXTERNAL, MODELS, NEW
-from certbd.plan.paths import RUN, SIGMA, THREAT, TRAINED, UNDEFENDED
+from certbd.plan.paths import ATTACK, CERTIFICATION, DATASET, EXTERNAL, EXTERNAL_THREAT
+from certbd.plan.paths import MODELS, NEW, RUN, SIGMA, THREAT, TRAINED, UNDEFENDED
 from certbd.plan.paths import beside, certificates_of, papers
 from certbd.plan.places import external_run_of, run_of
 from certbd.plan.plan import Plan

@@ -79,12 +79,11 @@ def _heading(row: pd.Series) -> str:
 def _table(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Return the cells of all rows, and how many columns of text they begin with."""
     table = pd.DataFrame({"defence": rows["defense"], "noise": rows["noise"].astype(str)})
-    keys = rows[GROUP]
+    same = [*GROUP, "defense", "noise"]
     for axis, title in TOLD.items():
-        if pd.concat([keys, table], axis=1).duplicated(keep=False).any() and (
-            rows[axis].nunique() > 1
-        ):
+        if rows.groupby(same, dropna=False)[axis].nunique().max() > 1:
             table[title] = rows[axis].astype(str)
+            same.append(axis)
     n_texts = table.shape[1]
     for column, title in {**SHARES, **OTHERS}.items():
         if rows[column].notna().any():

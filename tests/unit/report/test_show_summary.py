@@ -46,7 +46,7 @@ def test_it_shows_a_summary_and_what_lies_beside_it(summary):
         "digits01, 95 benign test inputs; attack one_pixel: norm 0.500 on 13 rows, succeeds in"
     )
     at = next(place for place, line in enumerate(lines) if line.startswith(heading))
-    assert "97.7 % undefended" in " ".join(lines[at : at + 2])
+    assert "97.7 % undefended" in " ".join(" ".join(lines[at : at + 2]).split())
     row = next(line for line in lines if line.startswith("rab"))
     assert row.split() == ["rab", "sigma-0.5", "0.0", "99.9", "1.0", "25.0", "12.5", "0.164"]
     assert max(map(len, lines)) <= 100

@@ -212,10 +212,11 @@ def _rows(experiment: Entry) -> Iterator[tuple[Run, Certification]]:
         float(certify["alpha"]),
         certify["multiplicity"],
     )
-    if experiment["kind"] == "external":
-        yield external_run(experiment), certification
-        return
     threats = experiment.get("threats", [OWN])
+    if experiment["kind"] == "external":
+        for threat in threats:
+            yield external_run(experiment), certification._replace(threat=threat)
+        return
     for attack, noise, threat in product(experiment["attacks"], experiment["noises"], threats):
         run = Run(
             experiment["dataset"],

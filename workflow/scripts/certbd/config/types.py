@@ -20,6 +20,7 @@ Alpha = Annotated[
     ),
 ]
 Beta = Annotated[float, Field(gt=0, lt=1)]
+Whole = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -89,15 +90,36 @@ class External(Entry):
     n_classes: int = Field(ge=2, description="number of classes; labels are 0 to n_classes - 1")
     n_models: int = Field(ge=1, description="number N of models planned, one vote each")
     seed: Seed = Field(0, description="number for tables")
-    sigma_test: Positive | None = Field(
-        None, description="noise of every vote, above 0; left out, the column sigma is read"
+    sigma_test: Annotated[float, Field(ge=0, le=1_000_000)] | None = Field(
+        None,
+        description="noise of every vote, above 0 (or 0, none, with n_rows); left out, the column "
+        "sigma is read",
     )
     sigma_train: Positive | None = Field(
         None,
         description="noise on every training input, above 0; left out, there is no joint and no "
         "trigger radius",
     )
+    n_rows: Whole | None = Field(
+        None,
+        description="number of training rows, for certificates of rows; with it n_drawn, or "
+        "sigma_statistic and statistic_norm",
+    )
+    n_drawn: Whole | None = Field(
+        None, description="rows that each model was trained on, drawn without replacement"
+    )
+    sigma_statistic: Positive | None = Field(
+        None, description="noise on each coordinate of a statistic, all that models see of the rows"
+    )
+    statistic_norm: Positive | None = Field(
+        None,
+        description="B, the largest norm that a row has in the statistic (its mean over rows), "
+        "fixed before the data are seen",
+    )
     attack: GivenAttack | None = None
+    threats: Names | None = Field(
+        None, description="names under threats; in the place of the attack's own"
+    )
     certify: Certify = Certify()
 
 

@@ -15,6 +15,7 @@ SIGMA = f"{TRAINED}/sigma.parquet"
 CERTIFICATION = f"{RUN}/{{bound}}-{{alpha}}-{{multiplicity}}-n{{n_models}}"
 THREAT = f"{CERTIFICATION}/{{threat}}"
 EXTERNAL = CERTIFICATION.replace("{defense}", "external")
+EXTERNAL_THREAT = THREAT.replace("{defense}", "external")
 NEW = f"{DATASET}/new"
 UNDEFENDED = f"{ATTACK}/undefended/{{learner}}"
 NAME = r"[a-z0-9][a-z0-9._-]*"

@@ -193,7 +193,9 @@ class Plan(StageSettings):
     def _threat(self, run: Run, certification: Certification) -> Threat | None:
         """Return what the certificates of a row must cover."""
         if run in self.config.external:
-            return threats.of_votes_from_elsewhere(self.attacks[run])
+            return threats.of_votes_from_elsewhere(
+                self.config, run, certification.threat, self.attacks[run]
+            )
         known = self.outlines[run.dataset]
         if certification.threat == OWN:
             return threats.of_attack(self.config, run, self.attacks[run], known)

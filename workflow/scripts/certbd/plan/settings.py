@@ -15,6 +15,7 @@ from certbd.plan import files, threats
 from certbd.plan.places import certification_of, external_run_of, models_of_chunk, run_of
 
 Settings = dict[str, Any]
+EXTERNAL_ROWS = ("n_rows", "n_drawn", "sigma_statistic", "statistic_norm")
 NO_SETTINGS = ("path", "download", "predict")
 """Keys of a dataset on which nothing that is made from it depends."""
 
@@ -177,6 +178,7 @@ class StageSettings:
             "n_classes": entry["n_classes"],
             "sigma_test": entry.get("sigma_test"),
             "sigma_train": entry.get("sigma_train"),
+            "rows": {key: entry[key] for key in EXTERNAL_ROWS if key in entry},
             "threat": threat and threat._asdict(),
             "votes": files.checksum(self.external_files[run, "votes"]),
             "labels": files.checksum(self.external_files[run, "labels"]),

@@ -40,13 +40,19 @@ class Targets:
         return attacks.read(self._plan.config.attacks[attack]).simulated
 
     def _external_curves(self) -> list[tuple[str, str]]:
-        return [
-            (run.dataset, certificate)
-            for run, entry in self._plan.config.external.items()
-            for certificate in ("trigger", "joint", "paper")
-            if certificate == "paper"
-            or ("sigma_train" in entry and (certificate == "joint" or "attack" in entry))
-        ]
+        found = []
+        for run, certification in self.rows:
+            if (entry := self._plan.config.external.get(run)) is None:
+                continue
+            threat = self._plan.threats[run, certification]
+            kinds = ["rows"] if "n_rows" in entry else ["paper"]
+            kinds += ["joint"] if "sigma_train" in entry else []
+            trained = "n_rows" in entry or "sigma_train" in entry
+            if trained and threat is not None and entry.get("sigma_test") != 0:
+                kinds.append("trigger")
+            known = ("trigger", "joint", "paper", "rows")
+            found += [(run.dataset, kind) for kind in known if kind in kinds]
+        return found
 
     def _own_curves(self) -> list[tuple[str, str]]:
         """Return certificates with curves; a trigger's only where votes are noisy."""
@@ -134,8 +140,8 @@ class Targets:
         file = self.undefended_of.get(run)
         index = None if file is None else self.undefended.index(file)
         axes = run._asdict() | certification._asdict()
-        own = run not in self._plan.config.external
-        covers = own and defences.read(run.defense).side.covers_labels
+        own, external = run not in self._plan.config.external, self._plan.config.external
+        covers = defences.read(run.defense).side.covers_labels if own else "n_rows" in external[run]
         facts = {"undefended": index, "covers_labels": covers, "trained": own}
         return axes | self._plan.attacks[run] | facts | self._threat_columns(run, certification)
 

@@ -9,7 +9,7 @@ from certbd import rng
 from certbd.attacks.attack import Backdoor, read, simulated
 from certbd.config import defences
 from certbd.config import threats as asked
-from certbd.config.axes import Run
+from certbd.config.axes import OWN, Run
 from certbd.config.config import Config
 from certbd.config.threats import Threat
 from certbd.data import datasets
@@ -118,8 +118,14 @@ def _features_changed(attack: Backdoor, shape: tuple[int, ...]) -> int:
     return int(np.count_nonzero(trigger))
 
 
-def of_votes_from_elsewhere(counted: Mapping[str, Any]) -> Threat | None:
+def of_votes_from_elsewhere(
+    config: Config, run: Run, name: str, counted: Mapping[str, Any]
+) -> Threat | None:
     """Return the threat to models trained elsewhere; None where it is not known."""
+    entry = config.external[run]
+    if name != OWN:
+        return asked.posed(config.threats[name], entry.get("n_rows", 0))
     if counted["n_poisoned"] is None:
         return None
-    return Threat(counted["n_poisoned"], "triggered", "l2", counted["attack_norm"])
+    how: asked.How = "replaced" if "n_rows" in entry else "triggered"
+    return Threat(counted["n_poisoned"], how, "l2", counted["attack_norm"])

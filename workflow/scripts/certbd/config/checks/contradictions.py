@@ -6,7 +6,7 @@ from typing import Any
 
 from certbd.config import defences, entries
 from certbd.config.axes import EXTERNAL, NO_NETWORK, Run
-from certbd.config.checks import names, searches, threats
+from certbd.config.checks import external, names, searches, threats
 
 Entry = Mapping[str, Any]
 MOST_CHUNKS = 100_000
@@ -71,7 +71,7 @@ def contradictions(raw: Entry) -> Iterator[str]:
     for index, experiment in enumerate(raw["experiments"]):
         path = f"experiments[{index}]"
         if experiment["kind"] == "external":
-            yield from _external_contradictions(raw["experiments"][:index], experiment, path)
+            yield from _external_contradictions(raw, raw["experiments"][:index], experiment, path)
             continue
         yield from names.undefined(raw, f"{path}.dataset", experiment["dataset"], "datasets")
         yield from names.undefined(raw, f"{path}.learner", experiment["learner"], "learners")
@@ -111,9 +111,11 @@ def _repeated_classes(entry: Entry, path: str) -> Iterator[str]:
         yield f"{path}.classes: {repeated[0]} is named more than once"
 
 
-def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str) -> Iterator[str]:
+def _external_contradictions(
+    raw: Entry, earlier: list[Entry], experiment: Entry, path: str
+) -> Iterator[str]:
     """Find external experiments of one name with other votes, or of one file with other facts."""
-    run, unlike = external_run(experiment), {"certify", "n_models"}
+    run, unlike = external_run(experiment), {"certify", "n_models", "threats"}
     for other in earlier:
         if other["kind"] == "external" and external_run(other) == run:
             keys = {*experiment, *other} - unlike
@@ -132,6 +134,7 @@ def _external_contradictions(earlier: list[Entry], experiment: Entry, path: str)
                         f"experiment with the votes {experiment['votes']}; allowed: the same"
                     )
     attack = experiment.get("attack")
+    yield from external.misfits(raw, experiment, path)
     if attack and attack["target"] >= experiment["n_classes"]:
         yield f"{path}.attack.target: {attack['target']} is not a label; allowed: below n_classes"
 
