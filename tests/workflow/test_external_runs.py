@@ -87,7 +87,7 @@ def test_votes_of_models_on_drawn_rows_are_certified_for_rows(external):
     assert summary["threat_rows"].tolist() == [3, 250, 9, 3, 3]
     assert summary["clean_certified_at_attack"].tolist() == [0.8, 0, 0.8, 0.8, 0.8]
     assert summary["covers_labels"].all()
-    tables = {path.parts[-7] + path.parts[-2]: pd.read_parquet(path)
+    tables = {path.parts[-6] + path.parts[-2]: pd.read_parquet(path)
               for path in external.folder.glob("results/**/certificates.parquet")}  # fmt: skip
     p = bounds.majority_lower(40, 40, 0.01)
     rows = [r for r in range(100) if 2 * p - 1 > 2 * (1 - comb(500 - r, 6) / comb(500, 6))]

@@ -3,6 +3,18 @@ row per experiment), results/curves.csv (certified accuracy against radius) and 
 """
 
 
+onstart:
+    makes_tables = any(
+        set(job.output) & {modify_path("results/summary.csv")}
+        for job in workflow.dag.needrun_jobs()
+    )
+    if makes_tables and not CONFIG.replace_tables:
+        try:
+            check_tables(Path(modify_path("results/provenance.json")), TARGETS)
+        except PlanError as error:
+            raise WorkflowError(str(error))
+
+
 rule make_summary:
     """Needs every experiment's certificates; makes summary, curves and a count of failed models."""
     input:
@@ -34,6 +46,8 @@ rule make_summary:
     resources:
         mem_mb=2000,
         runtime=30,
+        replace=int(CONFIG.replace_tables),
+        figures=" ".join(TARGETS.figures),
     params:
         settings={
             "rows": [TARGETS.summary_row(*row) for row in TARGETS.rows],

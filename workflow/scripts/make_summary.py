@@ -1,5 +1,6 @@
 """Aggregate all certificates into one row an experiment, and into curves."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -46,6 +47,10 @@ def main(smk: Any) -> None:
         products.write_csv(smk.output.models, pd.DataFrame(failed, columns=metrics.MODELS))
         tables = [smk.output.summary, smk.output.curves, smk.output.models]
         products.write_sums(smk.output.sums, tables, io.provenance(settings, smk.params.code, made))
+        if smk.resources.replace:
+            kept = {Path(file).resolve() for file in smk.resources.figures.split()}
+            for file in products.remove_figures(Path(smk.output.summary).parent / "figures", kept):
+                log.info("%s removed: the new tables do not draw it", file)
         log.info("%d experiments", len(rows))
 
 

@@ -5,7 +5,7 @@ A CSV file has no footer, and its columns are fixed; a JSON file beside it holds
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -50,6 +50,20 @@ def check_sums(path: str | Path) -> None:
     """
     for name, expected in read_sums(path)["sha256"].items():
         check_sum(Path(path).with_name(name), expected, f"damaged or edited since {path}")
+
+
+def remove_figures(folder: Path, drawn: Collection[Path]) -> Iterator[Path]:
+    """Remove figures of datasets that are not among those `drawn`; yield them.
+
+    Those of the audit and of reach are of other tables, and stay.
+    """
+    for file in sorted(folder.glob("*/*")):
+        of_tables = file.suffix in (".svg", ".pdf") and file.stem != "audit"
+        if of_tables and file.resolve() not in drawn:
+            file.unlink()
+            yield file
+            if not any(file.parent.iterdir()):
+                file.parent.rmdir()
 
 
 def sign_figure(path: str | Path, origin: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ class Config:
     data_root: str
     device: str
     keep_models: bool
+    replace_tables: bool
     chunk_size: int
     undefended: str
     datasets: Mapping[str, Entry]

@@ -248,6 +248,11 @@ class Settings(Entry):
         "auto", description="auto takes a CUDA GPU where there is one"
     )
     keep_models: bool = Field(True, description="false deletes model files once they have voted")
+    replace_tables: bool = Field(
+        False,
+        description="true lets a run replace results/summary.csv and its figures where they hold "
+        "experiments that this configuration lacks; otherwise it is refused",
+    )
     chunk_size: int = Field(1000, ge=1, description="models trained in one job")
     undefended: Name = Field(
         NO_NETWORK,

@@ -4,15 +4,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from certbd.artifacts import products
+from certbd.artifacts.io import DataError
 from certbd.attacks import attack as attacks
 from certbd.config import defences, entries
 from certbd.config.axes import NO_NETWORK, OWN, Certification, Run
 from certbd.learners import learner as learners
 from certbd.plan import paths
+from certbd.plan.files import PlanError
 from certbd.plan.plan import Plan
 
 Row = tuple[Run, Certification]
 THREAT_COLUMNS = ("threat", "threat_rows", "threat_how", "threat_trigger", "threat_size")
+EXPERIMENT = (*Run._fields, "given_threat")
+"""What tells experiments of a table apart, whatever their N, bound and alpha."""
 MOST_SHOWN = 3
 """Files that the end of a run names."""
 
@@ -198,6 +203,40 @@ class Targets:
             "data": [self._plan.identity("data", place) for place in data],
             "triggered": [self._plan.identity("poison", place) for place in attacked],
         }
+
+
+def check_tables(sums: Path, targets: Targets) -> None:
+    """Refuse to replace tables that hold experiments which this configuration lacks.
+
+    Parameters
+    ----------
+    sums : Path
+        The provenance of the tables that are there.
+
+    Raises
+    ------
+    PlanError
+        Naming them, and the ways out. Tables that cannot be read are left to the job.
+    """
+    try:
+        held = products.read_sums(sums)["settings"]["rows"] if sums.exists() else []
+    except (DataError, KeyError):
+        return
+    there = {tuple(row.get(axis, OWN) for axis in EXPERIMENT): row for row in held}
+    rows = [targets.summary_row(*row) for row in targets.rows]
+    own = {tuple(row[axis] for axis in EXPERIMENT) for row in rows}
+    if lost := [axes for axes in there if axes not in own]:
+        named = "; ".join(
+            "/".join(str(part) for part in axes if part != OWN) for axes in lost[:MOST_SHOWN]
+        )
+        rest = len(lost) - MOST_SHOWN
+        more = f" and {rest} more" if rest > 0 else ""
+        raise PlanError(
+            f"{sums.parent} has tables of {len(lost)} experiments that this configuration lacks: "
+            f"{named}{more}. This run would replace them. Allowed: --directory OTHER, a folder of "
+            "its own for this project, or --config replace_tables=true, which replaces the tables "
+            "and removes figures that they do not draw"
+        )
 
 
 def where_to_look(files: list[str]) -> str:
