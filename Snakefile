@@ -61,6 +61,7 @@ include: "workflow/rules/aggregate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/search.smk"
 include: "workflow/rules/reach.smk"
+include: "workflow/rules/plan.smk"
 include: "workflow/rules/audit.smk"
 
 

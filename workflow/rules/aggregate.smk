@@ -13,6 +13,11 @@ onstart:
             check_tables(Path(modify_path("results/provenance.json")), TARGETS)
         except PlanError as error:
             raise WorkflowError(str(error))
+    if makes_tables:
+        from certbd.plan.forecast import advice
+
+        for line in advice.warnings(PLAN, TARGETS.rows):
+            print(line, file=sys.stderr)
 
 
 rule make_summary:

@@ -18,6 +18,7 @@ from certbd.plan.paths import beside, certificates_of, papers
 from certbd.plan.places import external_run_of, run_of
 from certbd.plan.plan import Plan
 from certbd.plan.targets import Targets, check_tables, where_to_look
+from certbd.plan.used import every_entry
 from snakemake.exceptions import WorkflowError
 
 modify_path = workflow.modifier.modify_path  # where this is a module with a prefix

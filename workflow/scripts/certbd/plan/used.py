@@ -80,6 +80,21 @@ USED: Mapping[str, tuple[Callable[[Config, Any], Used], ...]] = {
 """What each stage uses."""
 
 
+def every_entry() -> list[str]:
+    """Return the names of the modules of all entries, for what looks at a whole configuration."""
+    parts = {entries.TRAINING: ("entry", "draw", "guarantee")}
+    folders = (
+        entries.ATTACKS, entries.DATASETS, entries.LEARNERS, entries.MAPS, entries.BOUNDS,
+        entries.TRAINING, entries.TESTING, entries.DEFENCES,
+    )  # fmt: skip
+    return sorted(
+        entries.name_of(folder, kind, part)
+        for folder in folders
+        for kind in entries.names(folder)
+        for part in parts.get(folder, ("",))
+    )
+
+
 def entries_of(config: Config, stage: str, wildcards: Any) -> tuple[str, ...]:
     """Return the names of the modules of the entries that a job uses, sorted."""
     return tuple(sorted({name for used in USED[stage] for name in used(config, wildcards)}))
