@@ -9,8 +9,6 @@ rule plan:
     """
     log:
         "results/logs/plan.log",
-    benchmark:
-        "results/benchmarks/plan.tsv"
     conda:
         "../../envs/torch.yaml"
     threads: 1

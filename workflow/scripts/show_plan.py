@@ -25,7 +25,10 @@ def main(smk: Any) -> None:
             )
             for name, known in plan.outlines.items()
         }
-        classes = {name: f"training rows per class: {text}" for name, text in classes.items()}
+        classes = {
+            name: f"training rows per class: {text}{forecast.units(plan, name)}"
+            for name, text in classes.items()
+        }
         seconds = table["seconds"].sum() + forecast.ending(rates, cores)
         said = words.describe(table, classes, seconds, cores)
         log.info("%s", said)

@@ -67,6 +67,18 @@ class Dataset(Entry):
         It is empty where a file does not tell: the job that reads it says what is wrong.
         """
 
+    def source_units(self, files: Sequence[Path], change: float) -> str:  # noqa: ARG002
+        """Say what a change of one value of an input is in the units of the files; '' if the same.
+
+        Parameters
+        ----------
+        files : sequence of Path
+            Of the outline.
+        """
+        if self.stored_values is None or self.binarise is not None:
+            return ""
+        return f"{change * (self.stored_values - 1):.3g} of its {self.stored_values} levels"
+
     def fetch(self, path: Path) -> None:
         """Download what is not there, if the entry says so; errors as `datasets.fetch`."""
 

@@ -68,7 +68,7 @@ class Scaling(NamedTuple):
             If a value is no number, or outside its range and not clipped.
         """
         given = self.range_of(column)
-        free = column in self.center or column in self.scale
+        free = self._free(column)
         if given is not None and _has(self.clip, column):
             values = np.where(np.isnan(values), values, values.clip(given[0], given[1]))
         bounds = given or ((-math.inf, math.inf) if free else None)
@@ -88,10 +88,19 @@ class Scaling(NamedTuple):
         """
         if _has(self.log, column):
             return None
-        if column in self.center or column in self.scale:
+        if self._free(column):
             return change * self.scale.get(column, 1.0)
         low, high = self.range_of(column) or (0, 1)
         return change * (high - low)
+
+    def growth(self, column: str, change: float) -> float:
+        """Return by which factor 1 + x changes at most behind a logarithm."""
+        low, high = self.range_of(column) or (0, 1)
+        width = math.log1p(high) - math.log1p(low)
+        return math.exp(change * (self.scale.get(column, 1.0) if self._free(column) else width))
+
+    def _free(self, column: str) -> bool:
+        return column in self.center or column in self.scale
 
     def mistakes(self, path: str) -> Iterator[str]:
         """Say which constants cannot be; `path` is that of the dataset's entry."""

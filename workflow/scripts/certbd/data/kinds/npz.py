@@ -93,6 +93,12 @@ class Npz(OwnFiles):
         shapes = arrays.array_shapes(file)
         return shapes["train_inputs" if "train_inputs" in shapes else "inputs"][1:]
 
+    def source_units(self, files: Sequence[Path], change: float) -> str:  # noqa: ARG002
+        """Scale back by the range, if there is one."""
+        if self.ranges is None:
+            return ""
+        return f"{change * (self.ranges[1] - self.ranges[0]):.3g} as it is stored"
+
     def contradictions(self, path: str) -> Iterator[str]:
         """Say whether the range has no extent."""
         yield from Scaling(self.ranges).mistakes(path)

@@ -135,6 +135,19 @@ class Table(OwnFiles):
         """Return the number of columns that are features."""
         return (len(tables.feature_columns(file, self.layout)),)
 
+    def source_units(self, files: Sequence[Path], change: float) -> str:
+        """Scale back column by column; behind a logarithm it depends on the value."""
+        columns = [str(name) for name in tables.feature_columns(files[0], self.layout)]
+        steps = {name: self.scaling.step(name, change) for name in columns}
+        known = {name: step for name, step in steps.items() if step is not None}
+        if not known:
+            factor = max(self.scaling.growth(name, change) for name in columns)
+            return f"a factor of at most {factor:.3g} on 1 + x, x as it stands in the file"
+        least, most = (choose(known, key=lambda name: known[name]) for choose in (min, max))
+        if known[least] == known[most]:
+            return f"{known[most]:.3g} as it stands in the file"
+        return f"from {known[least]:.3g} (column {least}) to {known[most]:.3g} (column {most})"
+
     def contradictions(self, path: str) -> Iterator[str]:
         """Say which ranges have no extent, and which columns have the wrong kind of name."""
         yield from self.scaling.mistakes(path)

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from certbd.config.axes import Certification, Run
+from certbd.data import datasets
 from certbd.learners import learner as learners
 from certbd.plan import sizes
 from certbd.plan.forecast import advice, costs
@@ -24,7 +25,10 @@ TABLES = ("certificates", "new_certificates", "external", "poison")
 """Stages without torch."""
 AT_THE_END = 4
 """Jobs without torch at the end: tables, figures, the page."""
-WIDTH = 80
+STARTING = 3.0
+"""Seconds of Snakemake's own at the start."""
+MANY = 5000
+"""Training inputs from which the network without defence takes long."""
 
 
 def forecast(plan: Plan, rows: list[Row], rates_file: Path, cores: int) -> pd.DataFrame:
@@ -51,7 +55,17 @@ def forecast(plan: Plan, rows: list[Row], rates_file: Path, cores: int) -> pd.Da
 
 def ending(rates_file: Path, cores: int) -> float:
     """Return the seconds of the jobs that every run ends with."""
-    return AT_THE_END * 1.5 * Rates(rates_file, 0).start("tables") / min(cores, 2)
+    return STARTING + AT_THE_END * 1.5 * Rates(rates_file, 0).start("tables") / min(cores, 2)
+
+
+def units(plan: Plan, dataset: str) -> str:
+    """Say what the norms that are asked of a dataset are in the units of its files."""
+    threats = [t for (run, _), t in plan.threats.items() if run.dataset == dataset and t]
+    norms = sorted({threat.size for threat in threats if threat.trigger in ("l2", "linf")})
+    entry = datasets.read(plan.config.datasets[dataset])
+    files = plan.outlines[dataset].files
+    said = [(norm, entry.source_units(files, norm)) for norm in norms]
+    return "".join(f"; a change of {n:g} in one value alone is {text}" for n, text in said if text)
 
 
 def _joined(ask: Any, question: advice.Question | None) -> str:
@@ -93,6 +107,3 @@ def _seconds(plan: Plan, job: Job, rates: Rates) -> float:
 def _undefended(plan: Plan, job: Job) -> float:
     """Return a guess for one network without noise: a few seconds, a small part of a run."""
     return 2.0 if sizes.size_of(plan, job.run.dataset).training < MANY else 20.0
-
-
-MANY = 5000
