@@ -83,10 +83,6 @@ UNKNOWN = {
         lambda: training.guarantee_of(GAUSSIAN, WORLD),
         "gaussian: its noise on training inputs is not given",
     ),
-    "guarantee without data": (
-        lambda: training.guarantee_of(FLIPS, WORLD._replace(test=FLIPPED)),
-        "flips: the dataset before the attack is not given",
-    ),
     "guarantee of class sums without their bound": (
         lambda: training.guarantee_of(side_of(kind="statistic", sigma_statistic=0.1), WORLD),
         "the bound of the learner's sums is not given",

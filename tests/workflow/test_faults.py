@@ -164,6 +164,7 @@ READERS = {  # script: what it reads, what it makes
     "certify_votes": (
         {
             "data": "digits01/data.npz",
+            "sources": "digits01/sources.parquet",
             "poisoned": "digits01/one_pixel/poisoned.npz",
             "triggered": "digits01/one_pixel/triggered.npz",
             "votes": [f"{RUN}/votes/chunk-0-0.parquet", f"{RUN}/votes/chunk-1-1.parquet"],
@@ -171,12 +172,14 @@ READERS = {  # script: what it reads, what it makes
         {
             "certificates": f"{CERTIFIED}/certificates.parquet",
             "faults": f"{CERTIFIED}/faults.parquet",
+            "predictions": f"{CERTIFIED}/predictions.parquet",
+            "spreadsheet": f"{CERTIFIED}/predictions.csv",
         },
     ),
     "make_summary": (
         {
             "certificates": [f"{CERTIFIED}/certificates.parquet"],
-            "undefended": [f"{NETWORK}/predictions.parquet"],
+            "undefended": [f"{NETWORK}/undefended.parquet"],
             "faults": [f"{CERTIFIED}/faults.parquet"],
         },
         {
@@ -230,8 +233,10 @@ def run_stage(results, made, script, intact=None):
                     for name, file in makes.items()
                 }
             ),
-            params=Files({key: origin[key] for key in ("settings", "code", "inputs")}),
-            resources=SimpleNamespace(device="cpu", pretrained=""),
+            params=Files(
+                {key: origin[key] for key in ("settings", "code", "inputs")} | {"note": ""}
+            ),
+            resources=SimpleNamespace(device="cpu", pretrained="", replace=0, figures=""),
             log=[made.parent / "log"],
         )
     )

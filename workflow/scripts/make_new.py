@@ -6,14 +6,14 @@ from typing import Any
 
 from certbd.artifacts import io, schemas
 from certbd.artifacts.logs import job_log
-from certbd.data import datasets
+from certbd.data import new_inputs
 
 
 def main(smk: Any) -> None:
     """Make ``new/inputs.npz``, and ``new/sources.parquet`` with the file or row of each."""
     settings, places = smk.params.settings, smk.resources
     with job_log(smk) as log:
-        inputs, sources, remark = datasets.load_new(
+        inputs, sources, remark = new_inputs.load_new(
             settings["dataset"], Path(places.path), Path(places.predict)
         )
         line = f"{smk.wildcards.dataset}: {len(sources)} new inputs"

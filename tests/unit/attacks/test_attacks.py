@@ -98,7 +98,9 @@ def test_stages_compare_with_the_longest_trigger_found(digits, stage, monkeypatc
         lambda _, world: stop(world.n_poisoned, world.norm),
     )
     monkeypatch.setattr(
-        search_noise.search, "search_pairs", lambda *given: stop(len(given[0].indices), given[2])
+        search_noise.search,
+        "search_pairs",
+        lambda *given, **_: stop(len(given[0].indices), given[2]),
     )
     threat = {"rows": len(poisoned.indices), "how": "replaced", "trigger": "l2", "size": norm}
     threat |= {"simulated": True, "covered": True}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from certbd.artifacts.io import DataError
-from certbd.data import datasets
+from certbd.data import datasets, new_inputs
 
 BASE = {"kind": "table", "path": ".", "label_column": "y", "classes": ["n", "p"]}
 
@@ -107,9 +107,9 @@ def test_new_rows_are_read_as_the_tables_own(header, with_label, tmp_path):
     entry = BASE | {"header": header, "label_column": "y" if header else 1}
     entry |= {"ranges": {"c" if header else "2": [0, 99]}, "log": ["c"] if header else [2]}
     every = values_of(entry, tmp_path / "t.csv")
-    _, files = datasets.new_part(entry, tmp_path / "t.csv", tmp_path / "new.csv")
+    _, files = new_inputs.new_part(entry, tmp_path / "t.csv", tmp_path / "new.csv")
     found = datasets.checksum(files, tmp_path / "new.csv")
-    inputs, sources, remark = datasets.load_new(
+    inputs, sources, remark = new_inputs.load_new(
         entry | {"new": found}, tmp_path / "t.csv", tmp_path / "new.csv"
     )
     assert np.array_equal(inputs.inputs, every[[5, 2]])
@@ -125,19 +125,19 @@ def test_new_arrays_and_images_must_be_of_the_form_of_the_others(tmp_path):
     np.savez(tmp_path / "n.npz", inputs=inputs[:4], labels=np.zeros(4))
     np.savez(tmp_path / "wide.npz", inputs=np.zeros((2, 4)))
     entry = {"kind": "npz", "path": "."}
-    part, _ = datasets.new_part(entry, tmp_path / "t.npz", tmp_path / "n.npz")
+    part, _ = new_inputs.new_part(entry, tmp_path / "t.npz", tmp_path / "n.npz")
     assert part.remark == "arrays labels are ignored"
     with pytest.raises(DataError, match=r"allowed: inputs of shape \(n, 3\)"):
-        datasets.new_part(entry, tmp_path / "t.npz", tmp_path / "wide.npz")
+        new_inputs.new_part(entry, tmp_path / "t.npz", tmp_path / "wide.npz")
     for place in ("p/a", "p/b", "n/deeper", "empty"):
         (tmp_path / place).mkdir(parents=True)
     for place in ("p/a/1", "p/a/2", "p/b/3", "p/b/4", "n/5", "n/deeper/6"):
         Image.new("L", (3, 3)).save(tmp_path / f"{place}.png")
     entry = {"kind": "image_folder", "path": "."}
-    part, files = datasets.new_part(entry, tmp_path / "p", tmp_path / "n")
+    part, files = new_inputs.new_part(entry, tmp_path / "p", tmp_path / "n")
     assert [Path(file).name for file in files] == ["5.png", "6.png"]
     assert "names of folders are ignored" in part.remark
     with pytest.raises(DataError, match="no images in it"):
-        datasets.new_part(entry, tmp_path / "p", tmp_path / "empty")
+        new_inputs.new_part(entry, tmp_path / "p", tmp_path / "empty")
     with pytest.raises(DataError, match="digits: takes no new inputs"):
-        datasets.new_part({"kind": "digits"}, tmp_path, tmp_path)
+        new_inputs.new_part({"kind": "digits"}, tmp_path, tmp_path)

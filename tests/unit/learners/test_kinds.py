@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from certbd import rng
-from certbd.config import contradictions, entries
+from certbd.config import entries
+from certbd.config.checks import names
 from certbd.data.domains import Replacement
 from certbd.data.size import Size
 from certbd.learners import kinds, maps
@@ -180,6 +181,6 @@ def test_a_learner_is_added_by_one_file_and_its_name(tmp_path, monkeypatch, pois
     ensemble = ensembles.train(poisoned, Gaussian(0.3), entry, 2, 7, range(2))
     rows = copies[1, torch.from_numpy(poisoned.labels) == 1].flatten(1)
     assert torch.equal(ensemble["weight"][1, 1], rows.median(0).values)
-    found = contradictions._learner_misfits({"kind": "class_median"}, "statistic", "learner")
+    found = names.learner_misfits({"kind": "class_median"}, "statistic", "learner")
     assert list(found) == ["learner: kind class_median; allowed with defense statistic: class_sums"]
-    assert not list(contradictions._learner_misfits({"kind": "class_median"}, "discrete", ""))
+    assert not list(names.learner_misfits({"kind": "class_median"}, "discrete", ""))

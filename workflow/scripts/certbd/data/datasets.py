@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from certbd.artifacts import seals
-from certbd.artifacts.io import DataError, DataSplits, NewInputs
-from certbd.artifacts.schemas import BENIGN, NEW, TRAIN
+from certbd.artifacts.io import DataError, DataSplits
+from certbd.artifacts.schemas import BENIGN, TRAIN
 from certbd.config import entries
 from certbd.data import selection
-from certbd.data.dataset import Dataset, Outline, OwnFiles
+from certbd.data.dataset import Dataset, Outline
 from certbd.data.selection import SIDES, Rows
 from certbd.data.sources import Part, Source
 
@@ -63,7 +63,7 @@ def outline(settings: Settings, path: Path) -> Outline:
 
 
 def _outline(dataset: Dataset, path: Path) -> Outline:
-    source = _open(dataset, path)
+    source = open_source(dataset, path)
     training, test = (
         [int((part.labels[rows] == name).sum()) for name in source.classes]
         for part, rows in _sides(source, dataset)
@@ -104,7 +104,7 @@ def load_with_sources(settings: Settings, path: Path) -> tuple[DataSplits, pd.Da
         If a file or a value in it cannot be used; the message names both.
     """
     dataset = read({key: value for key, value in settings.items() if key != "content"})
-    source = _open(dataset, path)
+    source = open_source(dataset, path)
     if "content" in settings and checksum(source.files, path) != settings["content"]:
         raise DataError(f"{path}: has changed since this run was planned; run again")
     (training, training_rows), (test, test_rows) = _sides(source, dataset)
@@ -114,7 +114,7 @@ def load_with_sources(settings: Settings, path: Path) -> tuple[DataSplits, pd.Da
             f"{test.place}: test inputs of shape {test_inputs.shape[1:]}; allowed: that of "
             f"training inputs, {inputs.shape[1:]}"
         )
-    inputs, test_inputs = _binarised(dataset, inputs), _binarised(dataset, test_inputs)
+    inputs, test_inputs = binarised(dataset, inputs), binarised(dataset, test_inputs)
     label_of = {name: label for label, name in enumerate(source.classes)}
     labels, test_labels = (
         np.array([label_of[name] for name in part.labels[rows]], np.int64)
@@ -122,13 +122,13 @@ def load_with_sources(settings: Settings, path: Path) -> tuple[DataSplits, pd.Da
     )
     splits = DataSplits(inputs, labels, test_inputs, test_labels, np.array(source.classes))
     known = [
-        _sources(TRAIN, training, training_rows, path),
-        _sources(BENIGN, test, test_rows, path),
+        sources_of(TRAIN, training, training_rows, path),
+        sources_of(BENIGN, test, test_rows, path),
     ]
     return splits, pd.concat(known, ignore_index=True)
 
 
-def _sources(split: str, part: Part, rows: Rows, path: Path) -> pd.DataFrame:
+def sources_of(split: str, part: Part, rows: Rows, path: Path) -> pd.DataFrame:
     """Return where the inputs of a split come from."""
     named, ids = list(map(str, rows)), [None] * len(rows)
     if part.files is not None:
@@ -139,64 +139,7 @@ def _sources(split: str, part: Part, rows: Rows, path: Path) -> pd.DataFrame:
     return pd.DataFrame(columns).astype({"sample": np.int32})
 
 
-def new_part(settings: Settings, path: Path, predict: Path) -> tuple[Part, Sequence[Path]]:
-    """Look at new inputs without labels: how they are read, and their files.
-
-    Parameters
-    ----------
-    settings : mapping
-        An entry of the configuration's ``datasets``.
-    path, predict : Path
-        Of the dataset, and of the new inputs.
-
-    Raises
-    ------
-    DataError
-        If a file is missing or cannot be used, or datasets of this kind take none.
-    """
-    dataset = read(settings)
-    if not isinstance(dataset, OwnFiles):
-        raise DataError(f"kind {dataset.kind}: takes no new inputs (the key predict)")
-    try:
-        training = _open(dataset, path).files
-        part = dataset.open_new(predict, training)
-    except OSError as error:
-        raise DataError(f"{predict}: {error.strerror}") from error
-    return part, [predict] if part.files is None else part.files
-
-
-def load_new(settings: Settings, path: Path, predict: Path) -> tuple[NewInputs, pd.DataFrame, str]:
-    """Read new inputs without labels, as the dataset's own are read.
-
-    Parameters
-    ----------
-    settings : mapping
-        As for `new_part`; under ``new`` the `checksum` of the files of new inputs.
-
-    Returns
-    -------
-    NewInputs
-        float32 (n, ...).
-    DataFrame
-        Where they come from, the columns of `schemas.SOURCES`.
-    str
-        What is there and was not read; empty if nothing.
-
-    Raises
-    ------
-    DataError
-        As `new_part`, or if a value cannot be used.
-    """
-    own = {key: value for key, value in settings.items() if key not in ("content", "new")}
-    part, files = new_part(own, path, predict)
-    if checksum(files, predict) != settings["new"]:
-        raise DataError(f"{predict}: has changed since this run was planned; run again")
-    rows = np.arange(len(part.labels))
-    inputs = _binarised(read(own), part.read(rows))
-    return NewInputs(inputs), _sources(NEW, part, rows, predict), part.remark
-
-
-def _binarised(dataset: Dataset, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+def binarised(dataset: Dataset, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return inputs as they are, or 1 where they reach the dataset's threshold and 0 elsewhere."""
     threshold = dataset.binarise
     return inputs if threshold is None else (inputs >= threshold).astype(np.float32)
@@ -255,7 +198,8 @@ def fetch(settings: Settings, path: Path) -> None:
     read(settings).fetch(path)
 
 
-def _open(dataset: Dataset, path: Path) -> Source:
+def open_source(dataset: Dataset, path: Path) -> Source:
+    """Look at a dataset's labels and names; raise DataError where they cannot be used."""
     try:
         source = dataset.open(path)
     except OSError as error:

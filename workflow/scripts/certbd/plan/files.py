@@ -7,7 +7,7 @@ from certbd.artifacts.io import DataError
 from certbd.artifacts.seals import file_sum
 from certbd.config.axes import Run
 from certbd.config.config import Config
-from certbd.data import datasets
+from certbd.data import datasets, new_inputs
 from certbd.data.dataset import Outline
 from certbd.learners import learner as learners
 
@@ -58,7 +58,7 @@ def new_content(config: Config, name: str) -> str:
         predict_path(config, name),
     )
     try:
-        _, found = datasets.new_part(entry, path, predict)
+        _, found = new_inputs.new_part(entry, path, predict)
         return datasets.checksum(found, predict)
     except (OSError, DataError) as error:
         raise PlanError(f"datasets.{name}.predict: {error}") from error

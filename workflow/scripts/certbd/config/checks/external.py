@@ -58,7 +58,5 @@ def _threat_misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
             yield f"{said} is nothing that these votes cover; allowed: how {able}"
         elif threat.trigger not in ("none", "l2"):
             yield f"{said}: the form of inputs is not known; allowed: norm, or rows alone"
-        elif threat.trigger == "none" and side in (None, "gaussian"):
-            yield f"{said}: these votes cover no rows without a trigger of some norm"
         elif threat.trigger == "l2" and experiment.get("sigma_test") == 0:
             yield f"{said}: votes without noise cover no trigger; allowed: rows alone"
