@@ -43,10 +43,6 @@ def one_change(**changes):
             one_change(experiments__0__n_models=0),
             "experiments[0].n_models: 0 is less than the minimum of 1",
         ),
-        (
-            one_change(experiments__0__n_models=15),
-            "experiments[0].n_models: 15 is not a multiple of chunk_size, which is 10",
-        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_any_job(tmp_path, config, named):

@@ -201,7 +201,7 @@ def test_an_input_opens_with_its_pictures_and_numbers(page, finished):
         .to_dict("records")
     )
     text = page.locator("#input-detail").inner_text()
-    assert "digits01 #4, triggered" in text
+    assert "digits01 #4 (row 55), triggered" in text
     assert f"{row['votes']} of 20" in text
     assert f"{np.floor(1000 * row['radius_trigger']) / 1000:g}" in text
     assert "0 of 30 attempts inside the certified set" in text

@@ -120,11 +120,11 @@ def test_an_encoder_goes_through_every_stage(tmp_path, digits):
     (tmp_path / "encoder-0.safetensors").rename(weights)
     features = {"kind": "encoder", "network": "cnn", "weights": "encoder.safetensors"}
     search = {
-        "dataset": "large", "attack": "one_pixel_0.3", "learner": "encoded", "sigma_test": [0.1],
+        "dataset": "large", "attack": "one_pixel_0.3", "learner": "behind", "sigma_test": [0.1],
         "defense": "statistic", "sigma_statistic": [0.06, 5.0], "n_models": 100, "n_inputs": 20,
     }  # fmt: skip
     experiment = CONFIG["experiments"][1] | {
-        "dataset": "large", "noises": ["little"], "learner": "encoded", "n_models": 100,
+        "dataset": "large", "noises": ["little"], "learner": "behind", "n_models": 100,
         "certify": {"bound": "runner_up", "alpha": 0.1},
     }  # fmt: skip
     workflow = Workflow(
@@ -135,7 +135,7 @@ def test_an_encoder_goes_through_every_stage(tmp_path, digits):
             "datasets": {"large": {"kind": "npz", "path": "large.npz", "classes": [0, 1]}},
             "noises": {"little": {"sigma_statistic": 0.06, "sigma_test": 0.1}},
             "learners": CONFIG["learners"]
-            | {"encoded": {"kind": "class_sums", "features": features}},
+            | {"behind": {"kind": "class_sums", "features": features}},
             "searches": {"pairs": search},
             "experiments": [experiment],
         },

@@ -54,8 +54,35 @@ def workflow(finished, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder, copy_function=shutil.copy2)
     again = object.__new__(Workflow)
-    again.folder, again.config = folder, copy.deepcopy(SMALL)
+    again.folder, again.config = folder, copy.deepcopy(SMALL) | {"replace_tables": True}
+    again.write_config()
     return again
+
+
+def test_tables_of_other_experiments_are_not_replaced_without_a_word(workflow):
+    """Two ways out: another folder, or the key; figures that the new tables do not draw go then."""
+    results = workflow.folder / "results"
+    before = (results / "summary.csv").read_bytes()
+    workflow.config |= {"replace_tables": False}
+    workflow.config["experiments"] = workflow.config["experiments"][2:]
+    workflow.write_config()
+    done = workflow.call("--cores", "1")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert (
+        "results has tables of 2 experiments that this configuration lacks: digits01/one_pi" in said
+    )
+    assert "Allowed: --directory OTHER" in said
+    assert "Traceback" not in said
+    assert "rule certify_votes" not in said
+    assert (results / "summary.csv").read_bytes() == before
+    workflow.run("--cores", "1", "results/reach.csv")  # touches none of them
+    workflow.run("--cores", "1", "--config", "replace_tables=true")
+    assert pd.read_csv(results / "summary.csv")["defense"].tolist() == ["decoupled"]
+    figures = {file.stem for file in (results / "figures" / "digits01").iterdir()}
+    assert figures == {
+        "attack_success", "certified_accuracy_joint", "certified_accuracy_trigger",
+    }  # fmt: skip
 
 
 def edit(workflow, module, text):
@@ -84,7 +111,7 @@ def test_votes_do_not_depend_on_the_number_of_cores(finished, tmp_path):
     single = Workflow(tmp_path, SMALL)
     single.run("results/summary.csv", "--cores", "1")
     files = [*finished.folder.glob("results/**/*.parquet"), finished.folder / "results/summary.csv"]
-    assert len(files) == 1 + 1 + 6 + 3 + 3 + 1
+    assert len(files) == 1 + 1 + 6 + 3 + 3 + 3 + 1 + 1  # predictions and sources, too
     for file in files:
         other = tmp_path / file.relative_to(finished.folder)
         if file.suffix == ".parquet":

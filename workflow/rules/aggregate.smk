@@ -16,8 +16,8 @@ onstart:
     if makes_tables:
         from certbd.plan.forecast import advice
 
-        for line in advice.warnings(PLAN, TARGETS.rows):
-            print(line, file=sys.stderr)
+        if said := advice.warning(PLAN, TARGETS.rows):
+            print(said, file=sys.stderr)
 
 
 rule make_summary:

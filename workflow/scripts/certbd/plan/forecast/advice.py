@@ -5,7 +5,7 @@ Every answer comes from the guarantee that certifies the run itself, asked with 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,34 +49,41 @@ class Question:
         return cls(plan, run, certification, threat, dict(plan.config.noises[run.noise]))
 
     def holds(self) -> bool:
-        """Return whether the threat is covered if all models agree."""
+        """Return whether the threat is covered if all models agree.
+
+        Noise that its side refuses covers nothing.
+        """
+        try:
+            return self._covered()
+        except ValueError:
+            return False
+
+    def _covered(self) -> bool:
         known = self.plan.outlines[self.run.dataset]
         shape = sizes.size_of(self.plan, self.run.dataset).shape
         defence = defences.read(self.run.defense)
-        try:
-            side, test = defence.training_side(self.noise), defence.test_side(self.noise)
-            labels = np.repeat(np.arange(len(known.classes)), known.training_counts)
-            side.check_fit(len(labels))
-        except ValueError:
-            return False
-        level = float(self.noise.get("sigma", math.nan))
+        side, test = defence.training_side(self.noise), defence.test_side(self.noise)
+        labels = np.repeat(np.arange(len(known.classes)), known.training_counts)
+        side.check_fit(len(labels))
+        inputs = np.broadcast_to(np.float32(0), (len(labels), *shape))  # no memory of its own
         learner = learners.read(self.plan.config.learners[self.run.learner])
-        n_classes = len(known.classes)
+        n_classes, start = len(known.classes), float(self.noise.get("sigma", math.nan))
+        if side.optimises:  # as far as the ascent may go
+            start *= side.search.bounds[1]
+        sigma_train = None
+        if side.has_sigma:
+            sigma_train = np.full(len(labels), start if side.optimises else side.sigma)
         world = World(
-            training=PoisonedSet(
-                np.broadcast_to(np.float32(0), (len(labels), *shape)), labels, np.arange(0)
-            ),
+            training=PoisonedSet(inputs, labels, np.arange(0)),
             test=test,
             n_classes=n_classes,
             by_class_means=learner.by_class_means,
             sums_bound=learner.sums_bound(n_classes),
-            sigma_train=np.full(len(labels), level if side.optimises else side.sigma)
-            if side.has_sigma
-            else None,
+            sigma_train=sigma_train,
             threat=self.threat,
             norm=None if self.threat.trigger == "l0" else self.threat.norm(shape),
         )
-        sigma = level if side.optimises else float(test.sigma("", 1, None, None)[0])
+        sigma = start if side.optimises else float(test.sigma("", 1, None, None)[0])
         splits = 1 if self.plan.attacks[self.run]["n_poisoned"] is None else 2
         return unanimous.covers(
             sides.guarantee_of(side, world), sigma, self.certification, n_classes,
@@ -100,18 +107,19 @@ class Question:
         return replace(self, certification=self.certification._replace(n_models=n_models))
 
 
-def warnings(plan: Plan, rows: list[tuple[Run, Certification]]) -> Iterator[str]:
+def warning(plan: Plan, rows: list[tuple[Run, Certification]]) -> str:
     """Name the rows that can certify nothing of what they are asked, however models vote."""
-    for run, certification in rows:
-        question = Question.of(plan, run, certification)
-        if question is not None and not question.holds():
-            would = ", ".join(remedies(question)) or "no other N, and no other noise"
-            name = "/".join((run.dataset, run.attack, run.defense, run.noise))
-            yield (
-                f"warning: {name} cannot certify {question.threat.describe()}, even if all "
-                f"{certification.n_models} models agree; one of these would do: {would} "
-                "(snakemake plan says more)"
-            )
+    asked = [Question.of(plan, *row) for row in rows]
+    lost = [question for question in asked if question is not None and not question.holds()]
+    if not lost:
+        return ""
+    names = dict.fromkeys(
+        f"{question.run.dataset}/{question.run.defense}/{question.run.noise}" for question in lost
+    )
+    return (
+        f"warning: {len(lost)} of {len(rows)} experiments cannot certify what they are asked, even "
+        f"if all their models agree ({', '.join(names)}); `snakemake plan` says what could"
+    )
 
 
 def reach(question: Question) -> list[str]:
