@@ -43,7 +43,10 @@ def finished(tmp_path_factory):
 def test_flips_of_labels_and_pixels_are_certified(finished):
     summary = pd.read_csv(finished.folder / "results" / "summary.csv")
     assert summary["covers_labels"].all()
-    assert summary["n_poisoned"].tolist() == [1, 0]
+    assert summary["n_poisoned"].tolist()[0] == 1
+    assert pd.isna(summary["n_poisoned"][1])
+    assert summary["threat_trigger"].tolist()[0] == "l0"
+    assert summary["threat_size"].tolist()[0] == 3  # a pixel and a label, and a pixel
     for column in ("average_trigger_radius", "average_joint_radius", "average_paper_radius"):
         assert summary[column].isna().all()
     for file in finished.folder.glob("results/**/certificates.parquet"):

@@ -210,7 +210,7 @@ def test_an_input_opens_with_its_pictures_and_numbers(page, finished):
     pictures = page.locator("#detail-body canvas")
     assert [picture.evaluate(light) > opaque for picture in pictures.all()] == [True] * 3
     page.locator("#detail-next").click()
-    assert "digits01 #5, triggered" in page.locator("#detail-title").inner_text()
+    assert "digits01 #5 (row 90), triggered" in page.locator("#detail-title").inner_text()
     page.keyboard.press("Escape")
     assert not page.locator("#input-detail").is_visible()
 

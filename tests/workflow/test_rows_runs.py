@@ -147,11 +147,11 @@ def test_an_encoder_goes_through_every_stage(tmp_path, digits):
     assert summary["covers_labels"].item()
     grid = pd.read_parquet(results / "searches" / "pairs.parquet")
     assert grid["parameter"].tolist() == ["sigma_statistic"] * 2
-    assert grid["best"].tolist() == [True, False]  # less noise
+    assert grid["value"].tolist() == [0.06, 5.0]  # less noise
     assert workflow.plan() == {}
     (tmp_path / "encoder-1.safetensors").rename(weights)  # the same name, other content
     assert workflow.plan()["train_models"] == 1
     weights.unlink()
     done = workflow.call("-n")
     assert done.returncode != 0
-    assert "learners.encoded.features.weights:" in done.stdout + done.stderr
+    assert "learners.behind.features.weights:" in done.stdout + done.stderr

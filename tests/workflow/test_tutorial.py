@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
@@ -58,22 +59,83 @@ def followed(tmp_path_factory):
     return folder, follow(ROOT / "docs" / "tutorial.md", folder)
 
 
-@pytest.mark.parametrize("dataset", ["shapes", "sensors"])
-def test_own_data_become_certified_predictions(followed, dataset):
-    folder, printed = followed
-    (path,) = folder.glob(f"results/{dataset}/**/certificates.parquet")
-    table = pd.read_parquet(path)
-    certified = table["covers_attack"] & (table["prediction"] == table["label"])
-    assert certified.mean() > 0.5
-    assert any(f"{table['covers_attack'].sum()} of {len(table)} predictions certified" in text
-               for text in printed)  # fmt: skip
+def predictions_of(project):
+    """Return every table of predictions below a project's folder, by threat and split."""
+    return {
+        (path.parts[-2], path.parts[-3]) if path.parts[-2] == "new" else (path.parts[-2],):
+        pd.read_csv(path, encoding="utf-8-sig")
+        for path in sorted(project.glob("results/**/predictions.csv"))
+    }  # fmt: skip
 
 
-def test_the_run_ends_with_where_to_look(followed):
+def test_a_folder_of_images_becomes_predictions(followed):
     folder, printed = followed
-    page = folder / "results" / "report.html"
-    assert page.is_file()
-    assert [f"Done. Look at {page}" in text for text in printed].count(True) == 2
+    tables = predictions_of(folder / "shapes")
+    assert set(tables) == {
+        ("backdoor",), ("rows-5",), ("new", "backdoor"), ("new", "rows-5"),
+    }  # fmt: skip
+    for threat in ("backdoor", "rows-5"):
+        table, new = tables[(threat,)], tables[("new", threat)]
+        assert (table["certified"] == "yes").mean() > 0.9
+        assert table["source"].str.fullmatch(r"(disc|ring)/(disc|ring|late)-\d+\.png").all()
+        assert (table["true_class"] == table["source"].str.split("/").str[0]).all()
+        assert new["predicted_class"].tolist() == ["disc", "ring"] * 3
+        assert new["source"].tolist() == [f"{number}.png" for number in range(6)]
+    text = "".join(printed)
+    assert "training rows per class: disc 11" in text
+    assert "3 rows replaced, trigger of l2 norm 0.3: can be certified if models agree" in text
+
+
+def test_a_raw_table_becomes_predictions_with_a_searched_pair(followed):
+    folder, printed = followed
+    text, results = " ".join("".join(printed).split()), folder / "spam" / "results"
+    assert "best: n_drawn 20, sigma_test 0.1:" in text
+    assert "best: sigma_statistic 0.02, sigma_test 0.1:" in text
+    assert "searched on earlier, which you vouch for" in text
+    assert "a change of 0.1 in one value alone is a factor of at most" in text
+    summary = pd.read_csv(results / "summary.csv")
+    assert (summary["threat_rows"] == 12).all()  # 1 % of 1146
+    assert (summary["clean_certified_at_attack"] > 0.85).all()
+    grid = pd.read_csv(results / "searches" / "drawn.csv")
+    assert (grid["searched_on"] == "trusted: earlier").all()
+    tables = [pd.read_csv(path, encoding="utf-8-sig") for path in results.glob("**/poisoned/*.csv")]
+    assert len(tables) == 2
+    raw = pd.read_csv(folder / "spam" / "data" / "spambase.data", header=None)
+    for table in tables:
+        assert raw[57][table["source"]].tolist() == table["true_class"].tolist()
+        assert table["note"].isna().all()
+
+
+def test_each_project_ends_with_where_to_look(followed):
+    folder, printed = followed
+    for project in ("shapes", "spam"):
+        page = folder / project / "results" / "report.html"
+        assert page.is_file()
+        assert any(f"Done. Look at {page}" in text for text in printed)
+
+
+def test_the_readmes_second_screen_is_four_commands_to_predictions(tmp_path):
+    folder = Workflow(tmp_path).folder
+    draws = np.random.default_rng(0)
+    kind = np.arange(400) % 2
+    table = pd.DataFrame(draws.normal(3.5 + 3 * kind[:, None], 1.5, (400, 6)))
+    table.columns = [f"word{column}" for column in table.columns]
+    table["kind"] = np.where(kind, "spam", "ham")
+    table.loc[::100, "kind"] = "spam"  # poisoned before it arrives
+    table.to_csv(folder / "mail.csv", index=False)
+    readme = (ROOT / "README.md").read_text()
+    screen = readme.partition("## Your own data, your threat\n")[2].partition("\n## ")[0]
+    (tmp_path / "screen.md").write_text(screen)
+    (commands,) = (text for language, text in BLOCK.findall(screen) if language == "sh")
+    assert len(commands.splitlines()) == 4
+    (printed,) = follow(tmp_path / "screen.md", folder)
+    assert "can be certified if models agree" in printed
+    tables = predictions_of(folder / "mail")
+    assert set(tables) == {("one-percent",), ("backdoor",)}
+    for named in tables.values():
+        assert table["kind"][named["source"]].tolist() == named["true_class"].tolist()
+        assert (named["certified"] == "yes").mean() > 0.5
+    assert f"predictions   {Path('mail', 'results', 'mail')}" in printed
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The smallest real run, from raw data to figures, and what is rebuilt when something changes."""
 
 import copy
+import io
 import shutil
 
 import pandas as pd
@@ -259,9 +260,11 @@ def test_a_run_without_attack_leaves_attack_columns_empty(workflow):
     workflow.write_config()
     workflow.run("--cores", "2")
     text = (workflow.folder / "results" / "summary.csv").read_text()
-    assert [line.split(",")[-2:] for line in text.splitlines()[2:]] == [["0", "0"], ["0", "0"]]
+    counts = pd.read_csv(io.StringIO(text), dtype=str)[["storage_trimmed", "storage_aligned"]]
+    assert counts.to_numpy().tolist()[1:] == [["0", "0"], ["0", "0"]]  # whole numbers, no 0.0
     row, *_ = pd.read_csv(workflow.folder / "results" / "summary.csv").to_dict("records")
-    assert row["n_poisoned"] == row["attack_norm"] == 0
+    assert pd.isna(row["n_poisoned"])  # whether anything is poisoned nobody knows
+    assert pd.isna(row["attack_norm"])
     for column in ("attack_success", "certified_at_attack", "clean_certified_at_attack"):
         assert pd.isna(row[column])
     assert row["clean_accuracy"] > 0

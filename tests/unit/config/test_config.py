@@ -37,6 +37,14 @@ def test_defaults_are_filled_in():
     assert config.noises["sigma-0.25"]["search"]["pilots"] == 8
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_truth_from_the_command_line_is_truth(value):
+    """Snakemake hands ``--config keep_models=false`` over as text."""
+    assert read(lambda raw: raw.update(keep_models=str(value).lower())).keep_models is value
+    with pytest.raises(ConfigError, match="keep_models: 'no' is not of type 'boolean'"):
+        read(lambda raw: raw.update(keep_models="no"))
+
+
 def test_chunks_are_named_by_their_models():
     config = read(lambda raw: raw.update(chunk_size=500))
     assert config.chunks(1000) == ["0-499", "500-999"]

@@ -76,6 +76,7 @@ def read_config(raw: Mapping[str, Any]) -> Config:
         defined, or if settings contradict each other.
     """
     settings = _plain(raw, 0, iter(range(MOST_VALUES)))
+    _read_truth(settings)
     _refuse(_schema_mistakes(settings))
     _take_as_they_come(settings)
     _refuse(contradictions(settings))
@@ -85,6 +86,13 @@ def read_config(raw: Mapping[str, Any]) -> Config:
     repeated = {row for row in rows if rows.count(row) > 1}
     _refuse(f"experiments: {_describe(row)} is listed more than once" for row in repeated)
     return Config(**settings, external=external, rows=rows)
+
+
+def _read_truth(settings: Any) -> None:
+    """Take the words true and false for truth values, as ``--config KEY=true`` hands them over."""
+    for key, part in schema.whole()["properties"].items():
+        if part.get("type") == "boolean" and settings.get(key) in ("true", "false"):
+            settings[key] = settings[key] == "true"
 
 
 def _take_as_they_come(settings: Entry) -> None:
