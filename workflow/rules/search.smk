@@ -10,18 +10,12 @@ SEARCHES = expand(
 )
 
 
-def trusted_set(wildcards):
-    """The training set that a search looks at instead of the one under attack, if there is one."""
-    place = PLAN.trusted_set(wildcards)
-    return f"{ATTACK}/poisoned.npz".format(**place) if place else []
-
-
 rule search_noise:
     """Needs a poison set; makes the table of certified accuracy over pairs of parameters."""
     input:
         data=lambda w: f"{DATASET}/data.npz".format(**PLAN.searched_set(w)),
         poisoned=lambda w: f"{ATTACK}/poisoned.npz".format(**PLAN.searched_set(w)),
-        trusted=trusted_set,
+        trusted=lambda w: PLAN.trusted_file(w),
     output:
         grid="results/searches/{search}.parquet",
         spreadsheet="results/searches/{search}.csv",

@@ -4,6 +4,7 @@ import math
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -130,6 +131,28 @@ def test_neither_attacks_nor_threats_is_refused():
 def test_what_does_not_fit_the_data_is_refused_before_any_job(entry, told):
     with pytest.raises(PlanError, match=told):
         plan_of({"t": entry})
+
+
+@pytest.mark.parametrize("how", ["added", "removed"])
+def test_rows_added_or_removed_are_refused_where_they_would_draw_others_in_or_out(how, tmp_path):
+    """Of rows that are split by position, each one behind moves to another place."""
+    table = pd.DataFrame({"key": range(60), "x": np.arange(60) / 60, "y": ["n", "p"] * 30})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    own = {"kind": "table", "path": "t.csv", "label_column": "y", "classes": ["n", "p"],
+           "ranges": {"key": [0, 60]}}  # fmt: skip
+
+    def plan(dataset):
+        raw = config({"t": {"rows": 2, "how": how}}, dataset="mine")
+        raw = raw | {"data_root": str(tmp_path), "undefended": "none"}
+        raw = raw | {"datasets": raw["datasets"] | {"mine": dataset}}
+        return Plan.read(raw, scripts=ROOT / "workflow" / "scripts")
+
+    with pytest.raises(PlanError, match=f"by their positions, which move, so with rows {how} by"):
+        plan(own)
+    named = {key: value for key, value in own.items() if key != "ranges"} | {"id_column": "key"}
+    plan(named)
+    with pytest.raises(PlanError, match=r"subset.train keeps so many rows"):
+        plan(named | {"subset": {"train": 30}})
 
 
 def test_pixels_are_refused_of_an_attack_that_leaves_0_to_1():

@@ -123,6 +123,16 @@ def posed(entry: Mapping[str, Any], n_rows: int) -> Threat:
     return Threat(rows, entry["how"], trigger, size)
 
 
+def describe(entry: Mapping[str, Any]) -> str:
+    """Say in a few words what an entry means, before it is known of how many rows."""
+    threat = posed(entry, 1)
+    if "share" not in entry:
+        return threat.describe()
+    alone = threat._replace(rows=0).describe()
+    rows = f"{100 * entry['share']:g} % of the rows {threat.how}"
+    return f"{rows}, {alone}" if alone else rows
+
+
 def mistakes(entry: Mapping[str, Any]) -> Iterator[str]:
     """Say what a schema cannot refuse of an entry of `threats`."""
     sizes = [key for key in SIZES if key in entry]

@@ -27,6 +27,8 @@ class Outline(NamedTuple):
     """Whether an input is (channels, height, width) rather than a row of features."""
     left_out: list[str]
     """Labels in the files that are not among the classes: their rows are not used."""
+    moves: str = ""
+    """Why a row that is added or removed would draw others in or out; '' where it would not."""
 
 
 class Subset(Entry):

@@ -70,7 +70,17 @@ def _outline(dataset: Dataset, path: Path) -> Outline:
     )
     found = {label for part in source.parts for label in np.unique(part.labels).tolist()}
     left_out = sorted((found | set(source.left_out)) - set(source.classes))
-    return Outline(source.classes, training, test, source.files, source.has_images, left_out)
+    moves = _moves(source, dataset)
+    return Outline(source.classes, training, test, source.files, source.has_images, left_out, moves)
+
+
+def _moves(source: Source, dataset: Dataset) -> str:
+    """Say why rows that are added or removed would draw others in or out; '' if they would not."""
+    if "train" in _subset(dataset):
+        return "subset.train keeps so many rows, whatever others there are"
+    if len(source.parts) == 1 and source.parts[0].names is None:
+        return "rows are split by their positions, which move"
+    return ""
 
 
 def load(settings: Settings, path: Path = Path()) -> DataSplits:

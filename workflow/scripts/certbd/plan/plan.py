@@ -141,6 +141,11 @@ class Plan(StageSettings):
             if name != "sigma" or self.optimises(where)
         } | self._trusted(stage, wildcards)
 
+    def trusted_file(self, wildcards: Any) -> str | list[str]:
+        """Return the training set that a search looks at instead of the one under attack, if any."""
+        place = self.trusted_set(wildcards)
+        return [] if place is None else f"{paths.ATTACK}/poisoned.npz".format(**place)
+
     def _trusted(self, stage: str, wildcards: Any) -> dict[str, str]:
         """Return the identity of the training set that a search looks at instead, if it does."""
         place = self.trusted_set(wildcards) if stage == "search" else None
@@ -178,7 +183,9 @@ class Plan(StageSettings):
             refusals.check_new(config, run)
         for run, certification in config.rows:
             if run not in config.external:
-                refusals.check_promise(config, run, certification, self.outlines[run.dataset])
+                known, threat = self.outlines[run.dataset], self.threats[run, certification]
+                refusals.check_counted(config, run, threat, known)
+                refusals.check_promise(config, run, certification, known)
 
     def _attack(self, run: Run) -> Settings:
         """Return an attack's norm, number of poisoned inputs and target, as certificates count."""

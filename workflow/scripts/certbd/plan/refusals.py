@@ -10,6 +10,7 @@ from certbd.attacks.poison import count_poisoned
 from certbd.config import defences
 from certbd.config.axes import Certification, Run
 from certbd.config.config import Config
+from certbd.config.threats import Threat
 from certbd.data import datasets
 from certbd.data.dataset import Outline
 from certbd.plan import paths
@@ -55,6 +56,20 @@ def check_selection(config: Config, run: Run, known: Outline) -> None:
             f"relabelled row would enter or leave the set that defense {run.defense} certifies; "
             f"allowed with attack {run.attack}: every class there is (an attack of the workflow's "
             "own poisons the rows that were selected, and may use any classes)"
+        )
+
+
+def check_counted(config: Config, run: Run, threat: Threat | None, known: Outline) -> None:
+    """Refuse rows added or removed where these would draw other rows in or out.
+
+    (An attack of the workflow's own comes after rows were selected.)
+    """
+    as_given = not read(config.attacks[run.attack]).simulated
+    if threat is not None and threat.how in ("added", "removed") and as_given and known.moves:
+        raise PlanError(
+            f"datasets.{run.dataset}: {known.moves}, so with rows {threat.how} by the attacker "
+            "more than these would differ; allowed: id_column (or images, which are known by their "
+            "names), or training and test inputs in files of their own, without subset.train"
         )
 
 

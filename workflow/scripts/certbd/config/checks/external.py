@@ -50,7 +50,7 @@ def _threat_misfits(raw: Entry, experiment: Entry, path: str) -> Iterator[str]:
             continue
         threat = threats.posed(entry, experiment.get("n_rows", SOME_ROWS))
         hows = () if side is None else entries.module(entries.TRAINING, side, "entry").KIND.hows
-        said = f"{path}.threats: {name!r} ({threat.describe()})"
+        said = f"{path}.threats: {name!r} ({threats.describe(entry)})"
         if "share" in entry and "n_rows" not in experiment:
             yield f"{said}: a share of how many rows is not known; allowed: rows, or n_rows"
         elif threat.rows and threat.how not in hows:

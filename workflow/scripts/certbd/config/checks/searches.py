@@ -46,8 +46,8 @@ def misfits(raw: Entry, search: Entry, path: str) -> Iterator[str]:
         asked = threats.posed(threat, SOME_ROWS)
         if not defence.covers_rows(asked):
             yield (
-                f"{path}.threat: {search['threat']!r} ({asked.describe()}) is nothing that defense "
-                f"{defense} covers"
+                f"{path}.threat: {search['threat']!r} ({threats.describe(threat)}) is nothing that "
+                f"defense {defense} covers"
             )
     if learner := raw["learners"].get(search["learner"]):
         yield from names.learner_misfits(learner, defense, f"{path}.learner")

@@ -55,7 +55,7 @@ def _uncovered(raw: Entry, experiment: Entry, name: str, entry: Entry, path: str
     if not defence.covers_rows(threat):
         able = [other for other in _taking() if defences.read(other).covers_rows(threat)]
         yield (
-            f"{path}.threats: {name!r} ({threat.describe()}) is nothing that defense "
+            f"{path}.threats: {name!r} ({threats.describe(entry)}) is nothing that defense "
             f"{experiment['defense']} covers; allowed with it: how "
             f"{' or '.join(defence.side.hows)}, with a trigger; defences that cover this: "
             f"{', '.join(able) or 'none'}"
