@@ -142,7 +142,7 @@ class Plan(StageSettings):
         } | self._trusted(stage, wildcards)
 
     def trusted_file(self, wildcards: Any) -> str | list[str]:
-        """Return the training set that a search looks at instead of the one under attack, if any."""
+        """Return the trusted training set that a search looks at; nothing without one."""
         place = self.trusted_set(wildcards)
         return [] if place is None else f"{paths.ATTACK}/poisoned.npz".format(**place)
 
