@@ -110,7 +110,7 @@ def measure(learner: Learner, side: TrainingSide, size: Size, level: float, seco
     device = ensembles.pick_device("cpu")
     n_rows = min(size.training, ROWS if learner.network else MANY_ROWS)
     n_rows = max(n_rows, min(size.training, getattr(side, "n_drawn", 0)))
-    made = np.random.default_rng(0).random((n_rows, *size.shape), np.float32)
+    made = np.random.default_rng(0).integers(0, 2, (n_rows, *size.shape)).astype(np.float32)
     labels = np.arange(n_rows) % size.n_classes
     began = time.perf_counter()
     inputs = features.apply(learner.feature_map, made, device)
