@@ -3,9 +3,6 @@
 .PHONY: help setup demo test lint keys bench lock
 PYTHON ?= python3
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
-# One more than cores, because tests of whole runs mostly wait for processes to start. They come first
-# (conftest.py), so that no core waits at the end.
-WORKERS ?= $(shell expr $(CORES) + 1)
 VENV := .venv
 READY := $(VENV)/.installed
 
@@ -31,7 +28,7 @@ demo: $(READY)  ## certify the default run (config/config.yaml), then print its 
 	@python workflow/scripts/show_summary.py results/summary.csv
 
 test: $(READY)  ## run every test, files side by side
-	python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	python -m pytest --numprocesses $(CORES) --dist loadfile
 
 lint: $(READY)  ## ruff, mypy, snakefmt, snakemake --lint
 	ruff check .
