@@ -72,6 +72,16 @@ def test_a_spreadsheet_gets_plain_numbers_rounded_down_and_its_byte_order_mark(t
     assert (table["note"] == "look").all()
 
 
+def test_a_threat_that_is_not_covered_has_no_radius_of_another_kind():
+    published = certificates().assign(
+        covers_attack=None, radius_trigger=np.nan, radius_paper=[0.5, 0.0, 0.1, 0.2]
+    )
+    table = predictions.predictions(published, ["a", "b"], SOURCES, TRIGGER)
+    assert table["radius"].isna().all()
+    unasked = predictions.predictions(published, ["a", "b"], SOURCES, None)
+    assert unasked["radius_unit"].unique().tolist() == ["l2, as published"]
+
+
 def test_what_is_not_asked_is_empty_and_said(tmp_path):
     nothing = named(None).assign(certified=None)
     predictions.write_csv(tmp_path / "p.csv", nothing)

@@ -115,6 +115,9 @@ def test_new_rows_are_read_as_the_tables_own(header, with_label, tmp_path):
     assert np.array_equal(inputs.inputs, every[[5, 2]])
     assert sources["source"].tolist() == ["0", "1"]
     assert ("columns that are not read" in remark) == with_label
+    assert (remark == "read without the label: column 1 here is 2 there") == (
+        not with_label and not header
+    )
 
 
 def test_new_arrays_and_images_must_be_of_the_form_of_the_others(tmp_path):

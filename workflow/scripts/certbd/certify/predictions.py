@@ -81,8 +81,12 @@ def numbered(table: pd.DataFrame) -> pd.DataFrame:
 def _radius(
     table: pd.DataFrame, threat: Mapping[str, Any] | None
 ) -> tuple[NDArray[np.float64], str | None]:
-    """Return the radius that belongs to a threat, and its unit; none for a threat of rows alone."""
-    if threat is None or threat["trigger"] != "none":
+    """Return the radius that belongs to a threat, and its unit.
+
+    There is none for a threat of rows alone, nor for one that is not covered.
+    """
+    uncovered = threat is not None and table["covers_attack"].isna().all()
+    if threat is None or (threat["trigger"] != "none" and not uncovered):
         for certificate, unit in UNITS.items():
             radius = table[f"radius_{certificate}"].to_numpy(np.float64, na_value=np.nan)
             if not np.isnan(radius).all():

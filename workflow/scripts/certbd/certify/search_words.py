@@ -54,7 +54,6 @@ def describe(grid: pd.DataFrame, wanted: str) -> str:
 def table(grid: pd.DataFrame) -> str:
     """Return the pairs as text, best first, within 80 columns."""
     head = f"{grid['parameter'].iloc[0]:>15} {'sigma_test':>10}"
-    head = f"{grid['parameter'].iloc[0]:>15} {'sigma_test':>10}"
     lines = [f"{head} {'certified':>10} {'worst':>8} {'right':>8}"]
     for point in grid.itertuples():
         level = "-" if pd.isna(point.sigma_test) else f"{point.sigma_test:g}"

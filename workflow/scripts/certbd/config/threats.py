@@ -26,6 +26,8 @@ ROW_COLUMNS: Mapping[How, str] = {
 OF_IMAGES = ("pixels", "patch")
 """Triggers that only images can bear."""
 N_AXES_OF_IMAGES = 3
+ROUNDED_UP = 1 + 1e-15
+"""Relative, on a product of three numbers in float64 and its root."""
 Whole = Annotated[int, Field(ge=1)]
 
 
@@ -90,7 +92,7 @@ class Threat(NamedTuple):
         if self.trigger not in squared:
             raise ValueError(f"trigger {self.trigger!r}: its l2 norm is not known")
         root = math.sqrt(squared[self.trigger])
-        return root if root**2 == squared[self.trigger] else math.nextafter(root, math.inf)
+        return root if self.trigger in OF_IMAGES and root.is_integer() else root * ROUNDED_UP
 
     def describe(self) -> str:
         """Say in a few words what may have happened."""

@@ -50,16 +50,16 @@ def predict_path(config: Config, name: str) -> Path:
     return Path(config.data_root, config.datasets[name]["predict"])
 
 
-def new_content(config: Config, name: str) -> str:
-    """Return the checksum of the files of a dataset's new inputs; they must be there."""
+def new_content(config: Config, name: str) -> tuple[str, int]:
+    """Return the checksum of the files of a dataset's new inputs, which must be there; how many."""
     entry, path, predict = (
         config.datasets[name],
         dataset_path(config, name),
         predict_path(config, name),
     )
     try:
-        _, found = new_inputs.new_part(entry, path, predict)
-        return datasets.checksum(found, predict)
+        part, found = new_inputs.new_part(entry, path, predict)
+        return datasets.checksum(found, predict), len(part.labels)
     except (OSError, DataError) as error:
         raise PlanError(f"datasets.{name}.predict: {error}") from error
 

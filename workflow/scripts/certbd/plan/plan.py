@@ -49,11 +49,13 @@ class Plan(StageSettings):
         self.contents = {
             name: files.content(config, name, known) for name, known in self.outlines.items()
         }
-        self.new = {
+        found = {
             name: files.new_content(config, name)
             for name in self.outlines
             if "predict" in config.datasets[name]
         }
+        self.new = {name: content for name, (content, _) in found.items()}
+        self.n_new = {name: count for name, (_, count) in found.items()}
         self.attacks = {run: self._attack(run) for run, _ in rows}
         self.threats = {row: self._threat(*row) for row in rows}
         self._refuse()

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from certbd.artifacts.io import DataError
+from certbd.artifacts.logs import LOGGER
 
 Ranges = Sequence[float] | Mapping[str, Sequence[float]] | None
 REST = "*"
@@ -70,7 +71,12 @@ class Scaling(NamedTuple):
         given = self.range_of(column)
         free = self._free(column)
         if given is not None and _has(self.clip, column):
-            values = np.where(np.isnan(values), values, values.clip(given[0], given[1]))
+            clipped = np.where(np.isnan(values), values, values.clip(given[0], given[1]))
+            if count := int((clipped != values)[~np.isnan(values)].sum()):
+                LOGGER.info(
+                    "%s: %d values clipped to %s", where.removesuffix(", row"), count, given
+                )
+            values = clipped
         bounds = given or ((-math.inf, math.inf) if free else None)
         check(values, bounds, where, shown)
         low, high = given or (0, 1)

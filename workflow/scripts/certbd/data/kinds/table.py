@@ -124,6 +124,8 @@ class Table(OwnFiles):
 
         n_rows = table_files.count_rows(path, columns[0], self.header)
         remark = f"columns that are not read: {rest}" if rest else ""
+        if not self.header and columns != names:
+            remark = f"read without the label: column {columns[-1]} here is {names[-1]} there"
         return Part(path, np.full(n_rows, ""), read, ids, remark=remark)
 
     def _identifiers(self, file: Path) -> list[str] | None:

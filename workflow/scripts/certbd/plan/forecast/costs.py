@@ -71,7 +71,10 @@ def _jobs(
         stored = byte * n * inputs
         yield ("votes", run, chunk), Job("votes", run, models=n, inputs=inputs, stored=stored)
         if run.dataset in plan.new:
-            yield ("new_votes", run, chunk), Job("new_votes", run, models=n, inputs=1)
+            yield (
+                ("new_votes", run, chunk),
+                Job("new_votes", run, models=n, inputs=plan.n_new[run.dataset]),
+            )
     if run.dataset in plan.new:
         yield ("new", run.dataset), Job("new", run)
         yield ("new_certificates", run, certification), Job("new_certificates", run)

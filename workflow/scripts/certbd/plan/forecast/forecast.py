@@ -25,6 +25,8 @@ TABLES = ("certificates", "new_certificates", "external", "poison")
 """Stages without torch."""
 AT_THE_END = 4
 """Jobs without torch at the end: tables, figures, the page."""
+STREAM = 3e-5
+"""Seconds of a vote on a new input by itself, with a noise stream of its own."""
 STARTING = 3.0
 """Seconds of Snakemake's own at the start."""
 MANY = 5000
@@ -98,7 +100,8 @@ def _seconds(plan: Plan, job: Job, rates: Rates) -> float:
     if job.stage == "models":
         return start + rate.fixed + rate.model * job.models
     if job.stage in ("votes", "new_votes"):
-        return start + rate.vote * job.models * job.inputs
+        alone = STREAM if job.stage == "new_votes" else 0.0
+        return start + (rate.vote + alone) * job.models * job.inputs
     search = plan.config.training_side(job.run).search  # sigma: forward and backward
     draws = search.pilots * search.draws * search.steps
     return start + rate.model * search.pilots + 3 * rate.vote * draws * job.inputs
