@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy.stats import binom
 
-from conftest import Workflow
+from conftest import ROOT, Workflow
 
 N, ALPHA = 250, 0.001
 THREATS = {
@@ -165,7 +167,10 @@ def test_another_threat_and_other_new_inputs_train_nothing_and_move_no_vote(work
     benign = {path: path.read_bytes() for path in place.parent.parent.glob("votes/*.parquet")}
     workflow.config["threats"]["more"] = {"rows": 2, "norm": 0.15}
     workflow.config["experiments"][0]["threats"].append("more")
-    workflow.config["datasets"]["mail"]["predict"] = "later.csv"
+    workflow.config["datasets"]["mail"] |= {"predict": "later.csv", "poisoned": "found.csv"}
+    sources = pd.read_parquet(workflow.folder / "results" / "mail" / "sources.parquet")
+    found = sources.groupby("split").head(3)  # three training rows, three test rows
+    found[["id"]].to_csv(workflow.folder / "data" / "found.csv", index=False)
     workflow.write_config()
     planned = workflow.plan()
     assert not {"make_dataset", "make_poison", "train_models", "collect_votes"} & set(planned)
@@ -189,6 +194,18 @@ def test_another_threat_and_other_new_inputs_train_nothing_and_move_no_vote(work
     assert named["true_class"].isna().all()
     assert named["radius_unit"].unique().tolist() == ["l2"]
     assert (place.parent / "more" / "predictions.csv").exists()
+    summary = pd.read_csv(workflow.folder / "results" / "summary.csv").iloc[0]
+    assert summary["n_poisoned"] == 3
+    assert summary["n_test"] == (sources["split"] == "benign").sum() - 3
+    rows = folder_of(workflow, "mail", "bagging", "drawn", "rows") / "predictions.csv"
+    three = pd.read_csv(rows, encoding="utf-8-sig").iloc[:3]
+    held = (three["certified"] == "yes") & (three["predicted_class"] == three["true_class"])
+    assert summary["certified_at_attack"] == pytest.approx(held.mean())
+    assert np.isnan(summary["attack_success"])  # nobody has said what the attacker aims at
+    script = ROOT / "workflow" / "scripts" / "show_summary.py"
+    command = [sys.executable, script, workflow.folder / "results" / "summary.csv"]
+    shown = subprocess.run(command, check=True, text=True, capture_output=True).stdout
+    assert "3 training rows known to be poisoned" in " ".join(shown.split())
 
 
 def test_photos_are_known_by_their_files(finished):

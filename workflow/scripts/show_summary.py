@@ -60,7 +60,7 @@ def show(summary: pd.DataFrame) -> str:
 def _heading(row: pd.Series) -> str:
     """Say what rows have in common: the data, the attack, and the threat if one was given."""
     parts = [f"{row['dataset']}, {row['n_test']:.0f} benign test inputs"]
-    simulated = pd.notna(row["n_poisoned"])
+    simulated = pd.notna(row["attack_norm"])
     if simulated:
         attack = f"attack {row['attack']}: norm {_rounded(row['attack_norm'], ROUND_CEILING)} on "
         attack += f"{row['n_poisoned']:.0f} rows"
@@ -73,6 +73,8 @@ def _heading(row: pd.Series) -> str:
         parts.append(f"threat {row['threat']}: {threat.describe()}")
     elif not simulated:
         parts.append("no threat asked")
+    if not simulated and pd.notna(row["n_poisoned"]):
+        parts.append(f"{row['n_poisoned']:.0f} training rows known to be poisoned")
     return "; ".join(parts)
 
 

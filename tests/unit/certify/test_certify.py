@@ -123,7 +123,7 @@ def test_published_radii():
 ROW = {
     "dataset": "d", "attack": "a", "defense": "rab", "noise": "n", "learner": "l", "seed": 0,
     "n_models": N, "bound": "clopper_pearson", "alpha": 0.001, "multiplicity": "per_input",
-    "attack_norm": 0.5, "n_poisoned": 4, "target": 0, "covers_labels": False,
+    "attack_norm": 0.5, "n_poisoned": 4, "target": 0, "covers_labels": False, "known_test": [],
     "given_threat": "", "threat": "one_pixel", "threat_rows": 4, "threat_how": "triggered",
     "threat_trigger": "l2", "threat_size": 0.5,
 }  # fmt: skip
@@ -173,6 +173,26 @@ def test_summary_row():
     assert row["storage_trimmed"] == 4
     assert row["covers_labels"] is False
     assert row["median_rows"] is None
+
+
+def test_test_inputs_known_to_be_poisoned_count_as_triggered():
+    benign = certified_table().query("split == 'benign'").assign(sample=range(4))
+    benign = benign.astype({"split": "category"})  # as it is read from Parquet
+    row = ROW | {"attack_norm": None, "n_poisoned": 9, "target": None, "known_test": [1, 3]}
+    summary = metrics.summarise(row, benign, benign)
+    rest = benign.iloc[[0, 2]]
+    assert summary["n_test"] == 2
+    assert summary["n_poisoned"] == 9
+    assert summary["clean_accuracy"] == (rest["prediction"] == rest["label"]).mean()
+    for name in ("empirical_robust_accuracy", "certified_at_attack"):
+        named = benign.iloc[[1, 3]]
+        held = named["prediction"] == named["label"]
+        held &= named["covers_attack"] if name == "certified_at_attack" else True
+        assert summary[name] == held.mean()
+    assert summary["attack_success"] is summary["undefended_attack_success"] is None
+    lines = metrics.curves(row, benign, {"trigger": {"stop": 1, "step": 0.5}})
+    splits = {axes[-2] for axes, _ in lines if "trigger" in axes}
+    assert splits == {"benign", "triggered"}
 
 
 @pytest.mark.parametrize(

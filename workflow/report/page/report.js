@@ -322,7 +322,7 @@ function facts({ experiment, split, row }) {
     ["changed coordinates covered", given(get("radius_l0"), changes(get("radius_l0")))],
     ["added rows covered", given(get("radius_rows_added"), changes(get("radius_rows_added")))],
     ["removed rows covered", given(get("radius_rows_removed"), changes(get("radius_rows_removed")))],
-    ["attack", experiment.poisoned ? `norm ${experiment.norm} on ${experiment.poisoned} training inputs` : "none simulated"],
+    ["attack", experiment.simulated ? `norm ${experiment.norm} on ${experiment.poisoned} training inputs` : "none simulated"],
     ["threat", experiment.threat],
     ["covers the threat", given(get("covers_attack"), get("covers_attack") ? certified[is] ?? `yes, but ${is}` : "no")],
     ["storage-update", given(stored, `${stored}, then predicted ${className(experiment, get("prediction_storage"))}; another outcome in ${Math.round(100 * get("storage_order_sensitivity"))} % of random orders`)],

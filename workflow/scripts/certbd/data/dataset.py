@@ -114,6 +114,12 @@ class OwnFiles(Dataset):
         "npz file with an array inputs, of the form of the training inputs; relative to data_root "
         "unless absolute; labels in it are ignored",
     )
+    poisoned: File | None = Field(
+        None,
+        description="a table that lists inputs which are known to be poisoned, for metrics alone: "
+        "a column source (a file, or a row from 0, as in sources.parquet) or id, and split (train "
+        "or test) where that is not clear; relative to data_root unless absolute",
+    )
 
     @abstractmethod
     def open_new(self, path: Path, training: Sequence[Path]) -> Part:

@@ -66,7 +66,7 @@ def _outline(dataset: Dataset, path: Path) -> Outline:
     source = open_source(dataset, path)
     training, test = (
         [int((part.labels[rows] == name).sum()) for name in source.classes]
-        for part, rows in _sides(source, dataset)
+        for part, rows in sides(source, dataset)
     )
     found = {label for part in source.parts for label in np.unique(part.labels).tolist()}
     left_out = sorted((found | set(source.left_out)) - set(source.classes))
@@ -117,7 +117,7 @@ def load_with_sources(settings: Settings, path: Path) -> tuple[DataSplits, pd.Da
     source = open_source(dataset, path)
     if "content" in settings and checksum(source.files, path) != settings["content"]:
         raise DataError(f"{path}: has changed since this run was planned; run again")
-    (training, training_rows), (test, test_rows) = _sides(source, dataset)
+    (training, training_rows), (test, test_rows) = sides(source, dataset)
     inputs, test_inputs = training.read(training_rows), test.read(test_rows)
     if test_inputs.shape[1:] != inputs.shape[1:]:
         raise DataError(
@@ -219,7 +219,7 @@ def open_source(dataset: Dataset, path: Path) -> Source:
     return source
 
 
-def _sides(source: Source, dataset: Dataset) -> list[tuple[Part, Rows]]:
+def sides(source: Source, dataset: Dataset) -> list[tuple[Part, Rows]]:
     """Return the part and the rows of training inputs, then of test inputs.
 
     Where chance splits one part, a class may be without test inputs; `describe` says so.
@@ -228,7 +228,7 @@ def _sides(source: Source, dataset: Dataset) -> list[tuple[Part, Rows]]:
     rows = [np.arange(len(part.labels)) for part in source.parts]
     if first is last:
         rows = list(selection.split_rows(_names(first)))
-    sides = []
+    found = []
     for side, part, of_side in zip(SIDES, (first, last), rows, strict=True):
         kept = of_side[np.isin(part.labels[of_side], source.classes)]
         kept = selection.subset_rows(side, subset, _names(part), kept)
@@ -237,8 +237,8 @@ def _sides(source: Source, dataset: Dataset) -> list[tuple[Part, Rows]]:
         if missing and not (by_chance and len(kept)):
             chosen = side in subset
             raise DataError(_no_input_left(source, part, missing[0], side=side, chosen=chosen))
-        sides.append((part, kept))
-    return sides
+        found.append((part, kept))
+    return found
 
 
 def _subset(dataset: Dataset) -> dict[str, int]:

@@ -9,6 +9,7 @@ from certbd.config.axes import Run
 from certbd.config.config import Config
 from certbd.data import datasets, new_inputs
 from certbd.data.dataset import Outline
+from certbd.data.known import Known, read_known
 from certbd.learners import learner as learners
 
 
@@ -62,6 +63,15 @@ def new_content(config: Config, name: str) -> tuple[str, int]:
         return datasets.checksum(found, predict), len(part.labels)
     except (OSError, DataError) as error:
         raise PlanError(f"datasets.{name}.predict: {error}") from error
+
+
+def known_poisoned(config: Config, name: str) -> Known:
+    """Return which inputs of a dataset its file of poisoned ones names."""
+    entry, path = config.datasets[name], dataset_path(config, name)
+    try:
+        return read_known(entry, path, Path(config.data_root, entry["poisoned"]))
+    except (OSError, DataError) as error:
+        raise PlanError(f"datasets.{name}.poisoned: {error}") from error
 
 
 def external_file(config: Config, run: Run, key: str) -> Path | None:

@@ -56,6 +56,11 @@ class Plan(StageSettings):
         }
         self.new = {name: content for name, (content, _) in found.items()}
         self.n_new = {name: count for name, (_, count) in found.items()}
+        self.known = {
+            name: files.known_poisoned(config, name)
+            for name in self.outlines
+            if "poisoned" in config.datasets[name]
+        }
         self.attacks = {run: self._attack(run) for run, _ in rows}
         self.threats = {row: self._threat(*row) for row in rows}
         self._refuse()

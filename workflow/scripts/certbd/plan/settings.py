@@ -16,7 +16,7 @@ from certbd.plan.places import certification_of, external_run_of, models_of_chun
 
 Settings = dict[str, Any]
 EXTERNAL_ROWS = ("n_rows", "n_drawn", "sigma_statistic", "statistic_norm")
-NO_SETTINGS = ("path", "download", "predict")
+NO_SETTINGS = ("path", "download", "predict", "poisoned")
 """Keys of a dataset on which nothing that is made from it depends."""
 
 

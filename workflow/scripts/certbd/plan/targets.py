@@ -147,8 +147,13 @@ class Targets:
         axes = run._asdict() | certification._asdict()
         own, external = run not in self._plan.config.external, self._plan.config.external
         covers = defences.read(run.defense).side.covers_labels if own else "n_rows" in external[run]
-        facts = {"undefended": index, "covers_labels": covers, "trained": own}
-        return axes | self._plan.attacks[run] | facts | self._threat_columns(run, certification)
+        facts: dict[str, Any] = {"undefended": index, "covers_labels": covers, "trained": own}
+        facts["known_test"] = []
+        known = self._plan.known.get(run.dataset) if own else None
+        if known is not None and not self._is_simulated(run.attack):
+            facts |= {"n_poisoned": known.n_training, "known_test": known.test}
+        asked = self._threat_columns(run, certification)
+        return axes | self._plan.attacks[run] | facts | asked
 
     def _threat_columns(self, run: Run, certification: Certification) -> dict[str, Any]:
         """Return the threat of a row: its name, and the columns of the summary."""

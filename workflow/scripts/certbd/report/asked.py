@@ -26,8 +26,8 @@ def _rows(summary: pd.DataFrame, attack: str, threat: str | float) -> pd.DataFra
 def title(summary: pd.DataFrame, attack: str, threat: str | float) -> str:
     """Return the title of a panel: the attack with its poisoned rows, and the threat."""
     rows = _rows(summary, attack, threat)
-    poisoned = rows["n_poisoned"].iloc[0]
-    simulated = "" if pd.isna(poisoned) else f"{attack}, {poisoned:.0f} poisoned"
+    poisoned, norm = rows[["n_poisoned", "attack_norm"]].iloc[0]
+    simulated = "" if pd.isna(norm) else f"{attack}, {poisoned:.0f} poisoned"
     if pd.isna(threat):
         return simulated or "data as they come"
     said = of_row(rows.iloc[0]).describe()

@@ -52,13 +52,15 @@ def summarise(
     ----------
     row : mapping
         The axes of the experiment with n_poisoned, attack_norm, target (None if not known),
-        covers_labels, and the threat that certificates are under.
+        covers_labels, known_test (test inputs that are known to be poisoned), and the threat that
+        certificates are under.
     certified : DataFrame
         Its certificates, columns of `schemas.CERTIFICATES`.
     undefended : DataFrame or None
         Predictions of the undefended network, columns of `schemas.PREDICTIONS`; None for votes
         from elsewhere.
     """
+    certified = as_known(certified, row)
     benign, triggered = split_of(certified, BENIGN, row), split_of(certified, TRIGGERED, row)
     right = benign["prediction"] == benign["label"]
     values = {
@@ -68,13 +70,15 @@ def summarise(
         "abstain_rate": (benign["prediction"] == ABSTAIN).mean(),
     }
     if undefended is not None:
+        undefended = as_known(undefended, row)
         plain, attacked = split_of(undefended, BENIGN, row), split_of(undefended, TRIGGERED, row)
         values["undefended_accuracy"] = (plain["prediction"] == plain["label"]).mean()
-        if len(attacked):
+        if len(attacked) and row["target"] is not None:
             success = (attacked["prediction"] == row["target"]).mean()
             values["undefended_attack_success"] = success
     if len(triggered):
-        values["attack_success"] = (triggered["prediction"] == row["target"]).mean()
+        if row["target"] is not None:
+            values["attack_success"] = (triggered["prediction"] == row["target"]).mean()
         values["empirical_robust_accuracy"] = _right(triggered).mean()
     if certified["covers_attack"].notna().any():
         covered = right & benign["covers_attack"].eq(True)
@@ -127,8 +131,9 @@ def curves(
     for name in ENDING:
         largest = certified[f"radius_{name}"].max() if f"radius_{name}" in certified else np.nan
         radii |= {name: np.arange(largest + 2.0)} if largest >= 0 else {}
+    known = as_known(certified, row)
     for split in (BENIGN, TRIGGERED):
-        part = split_of(certified, split, row)
+        part = split_of(known, split, row)
         for certificate, grid in radii.items():
             radius = part[f"radius_{certificate}"].to_numpy()
             if len(part) == 0 or np.isnan(radius).all():
@@ -167,6 +172,14 @@ def reaches(certificate: str, radius: NDArray[np.float64], point: float) -> NDAr
     if certificate in CHANGES:
         return np.asarray((radius >= point) & (radius >= 0))
     return np.asarray(radius > point)
+
+
+def as_known(table: pd.DataFrame, row: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a table in which test inputs that are known to be poisoned count as triggered."""
+    if not row["known_test"]:
+        return table
+    known = (table["split"] == BENIGN) & table["sample"].isin(row["known_test"])
+    return table.assign(split=table["split"].astype(str).mask(known, TRIGGERED))
 
 
 def split_of(table: pd.DataFrame, split: str, row: Mapping[str, Any]) -> pd.DataFrame:

@@ -96,6 +96,7 @@ def _headline(row: pd.Series) -> Page:
         "rows_alone": row["threat_trigger"] == "none",
         "median_rows": None if pd.isna(row["median_rows"]) else int(row["median_rows"]),
         "poisoned": None if pd.isna(row["n_poisoned"]) else int(row["n_poisoned"]),
+        "simulated": bool(pd.notna(row["attack_norm"])),
         "covers_labels": bool(row["covers_labels"]),
         "n_test": int(row["n_test"]),
     }
