@@ -24,7 +24,7 @@ help:  ## show this list
 setup: $(READY)  ## make .venv from requirements.lock
 
 demo: $(READY)  ## certify the default run (config/config.yaml), then print its summary
-	snakemake --cores $(CORES) --quiet rules
+	snakemake --cores $(CORES)
 	@python workflow/scripts/show_summary.py results/summary.csv
 
 test: $(READY)  ## run every test, files side by side

@@ -1,6 +1,7 @@
 """Fixtures: the embedded digits, poison sets of them, and copies of the workflow to run."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,15 @@ def vote_side_of(**settings: Any) -> TestSide:
     return test_sides.read(settings)
 
 
+def plain_profile(folder: Path) -> list[str]:
+    """Return arguments that let Snakemake print each job, not a line per stage."""
+    settings = yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())
+    settings.pop("logger")
+    (folder / "plain").mkdir(exist_ok=True)
+    (folder / "plain" / "config.yaml").write_text(yaml.safe_dump(settings))
+    return ["--workflow-profile", str(folder / "plain")]
+
+
 class Workflow:
     """A copy of the workflow in a folder of its own."""
 
@@ -120,6 +130,7 @@ class Workflow:
         text = self.run("-n", *arguments)
         if "Nothing to be done" in text:
             return {}
-        table = text.split("Job stats:\n")[1].split("\n\n")[0].splitlines()[2:]
-        jobs = {line.split()[0]: int(line.split()[1]) for line in table}
+        table = text.split("Job stats")[1].split(" total ")[0]
+        lines = re.findall(r"^ ([a-z0-9 ]+?) +(\d+) *$", table, re.MULTILINE)
+        jobs = {words.replace(" ", "_"): int(n) for words, n in lines}
         return {rule: n for rule, n in jobs.items() if rule not in ("total", "all", "figures")}

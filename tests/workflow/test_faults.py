@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 
 from certbd.artifacts import io
-from conftest import Workflow
+from conftest import Workflow, plain_profile
 
 STOPS = os.environ.get("CERTBD_STOPS", "INT,TERM,KILL").split(",")
 TRIALS = range(int(os.environ.get("CERTBD_TRIALS", "1")))
@@ -56,6 +56,7 @@ class Started:
     def __init__(self, workflow):
         self.log = workflow.folder / "stdout.log"
         command = [sys.executable, "-m", "snakemake", SUMMARY, "--cores", "2"]
+        command += plain_profile(workflow.folder)
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [*command, "--configfile", "test.yaml"],

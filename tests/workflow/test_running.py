@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from conftest import ROOT, Workflow
+from conftest import ROOT, Workflow, plain_profile
 
 SMALL = {
     "device": "cpu",
@@ -127,7 +127,8 @@ def test_settings_of_the_working_directory_lie_between_the_clones_and_the_comman
 
 def test_a_link_to_the_clones_settings_is_no_second_file(clone, elsewhere):
     (elsewhere / "config").symlink_to(clone / "config")
-    code, text = snakemake(elsewhere, "-s", str(clone / "Snakefile"), "-n", DATA)
+    plain = plain_profile(elsewhere)  # which says what it reads
+    code, text = snakemake(elsewhere, "-s", str(clone / "Snakefile"), "-n", DATA, *plain)
     assert code == 0, text
     assert text.count("config/config.yaml") == 1
 
@@ -205,7 +206,8 @@ def test_a_place_that_a_shell_would_read_is_refused_at_once(clone, tmp_path, nam
     folder.mkdir()
     (folder / "venv").symlink_to(Path(sys.executable).parent.parent)
     python = folder / "venv" / "bin" / Path(sys.executable).name
-    code, text = snakemake(clone, "-n", DATA, python=python)
+    plain = plain_profile(tmp_path)  # which leaves a tab as it is
+    code, text = snakemake(clone, "-n", DATA, *plain, python=python)
     assert code != 0
     assert f"Python is {python}: Snakemake does not quote its path" in text
     assert "Traceback" not in text
